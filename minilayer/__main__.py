@@ -1,0 +1,6 @@
+"""`python -m minilayer` is `minilayer`."""
+import sys
+
+from minilayer.cli import main
+
+sys.exit(main())

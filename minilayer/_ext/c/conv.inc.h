@@ -1,0 +1,574 @@
+/* Convolution as matrix multiplication, without ever writing the im2col matrix (implicit GEMM).
+
+   Forward, for one image and group: Y = W X, where row (c,k,l) of X holds x shifted by tap (k,l), one column a pixel:
+
+        y[o, (p,q)] = sum_(c,k,l) w[o, (c,k,l)] X[(c,k,l), (p,q)],   X[(c,k,l), (p,q)] = x[c, p s + k d - pad, q s + l d - pad]
+
+   X is packed panel by panel straight from a `field`: a copy of the image with its zero border, and with the pixels of
+   a stride sorted by their remainder, so that whatever the stride, the taps of neighbouring outputs are neighbours:
+
+        stride 2, one row    x: a b c d e f g   ->   field, remainder 0: a c e g    remainder 1: b d f
+        tap 0: a c e         tap 1: b d f         tap 2: c e g       each a contiguous run of the field
+
+   Then a row of a panel is a few vector copies at a distance `offset[(c,k,l)]` that does not depend on the pixel.
+
+   The gradient for x is the same sweep over dy: with stride s, the pixels of dx with one remainder r = (h + pad) mod s
+   get the taps with (k d) mod s = r and no others, at p = (h + pad - k d) / s. So dx is s*s dense sweeps, one a
+   remainder, with no multiplication by inserted zeros.
+
+   The gradient for w is a product over pixels, dw^T[(c,k,l), o] = sum_(b,p,q) X[(c,k,l), (p,q)] dy[o, (p,q)]: rows
+   of X, which are runs of the field, are the rows of A; dy, transposed while packing, is B. Images are shared out in
+   a number of chunks that the shape fixes; each sums its own, and the sums are added in order.
+
+   Scratch slots: 0 (calling thread) packed weights, offsets, partial sums; a worker's own: 1 panel, 2 field, 3 packed dy. */
+
+#ifndef G_T
+
+#include "vec.h"
+
+#ifndef CONV_ONCE
+#define CONV_ONCE
+
+typedef struct {
+    int64_t b, c, h, w;             /* x */
+    int64_t o, kh, kw;              /* weight (o, c/g, kh, kw) */
+    int64_t p, q;                   /* y (b, o, p, q) */
+    int64_t groups, cg, og;         /* channels of a group: in, out */
+    int64_t sh, sw, ph, pw, dh, dw; /* stride, padding, dilation */
+} conv_shape;
+
+static int conv_read_shape(conv_shape *s, const ml_array *x, const ml_array *w, const ml_array *y, const conv_settings *settings)
+{
+    if (x->ndim != 4 || w->ndim != 4 || y->ndim != 4 || settings->groups < 1)
+        return ML_BAD_SHAPE;
+    if (x->dtype != y->dtype || w->dtype != y->dtype)
+        return ML_BAD_DTYPE;
+    if (!ml_contiguous(x) || !ml_contiguous(w) || !ml_contiguous(y))
+        return ML_NOT_CONTIGUOUS;
+    *s = (conv_shape){x->shape[0], x->shape[1], x->shape[2], x->shape[3], w->shape[0], w->shape[2], w->shape[3],
+                      y->shape[2], y->shape[3], settings->groups, w->shape[1], w->shape[0] / settings->groups,
+                      settings->stride[0], settings->stride[1], settings->padding[0], settings->padding[1],
+                      settings->dilation[0], settings->dilation[1]};
+    if (s->cg * s->groups != s->c || s->og * s->groups != s->o || y->shape[0] != s->b || y->shape[1] != s->o ||
+        s->sh < 1 || s->sw < 1 || s->dh < 1 || s->dw < 1)
+        return ML_BAD_SHAPE;
+    return ML_OK;
+}
+
+/* floor(a / n) for a of any sign, n > 0 */
+static inline int64_t conv_div(int64_t a, int64_t n) { return a >= 0 ? a / n : -((-a + n - 1) / n); }
+
+#endif
+
+#define GEMM_USER "conv.inc.h"
+#include "gemm.inc.h"
+#undef GEMM_USER
+
+#define CONV_ENTRY(entry, y)                                            \
+    static int ML_NAME(entry)(const ml_array *a, const void *settings)  \
+    {                                                                   \
+        switch (a[y].dtype) {                                           \
+        case ML_F32: return ML_NAME(entry##_f32)(a, settings);          \
+        case ML_F64: return ML_NAME(entry##_f64)(a, settings);          \
+        }                                                               \
+        return ML_BAD_DTYPE;                                            \
+    }
+CONV_ENTRY(conv2d, 3)
+CONV_ENTRY(conv2d_backward_input, 2)
+CONV_ENTRY(conv2d_backward_weight, 2)
+#undef CONV_ENTRY
+
+static const conv_kernels ML_NAME(table) = {ML_NAME(conv2d), ML_NAME(conv2d_backward_input), ML_NAME(conv2d_backward_weight)};
+
+#else /* one element type */
+
+/* ---- the field ---- */
+
+/* Planes of an image as the taps read them: field[plane][i][j][u][v] = source[plane][row0 + i + u sh][col0 + j + v sw],
+   zero outside the source; i < ih, j < jw are the remainders in use. A task's part of it starts at row0 + (first row) sh. */
+typedef struct {
+    int64_t planes, h, w;           /* the source */
+    int64_t row0, col0, sh, sw, ih, jw;
+    int64_t rows, width;            /* u < rows, v < width */
+} G_NAME(field);
+
+static int64_t G_NAME(field_plane)(const G_NAME(field) *f) { return f->ih * f->jw * f->rows * f->width; }
+
+/* Vectors are copied whole, so runs may be read up to a vector past their end. */
+static size_t G_NAME(field_bytes)(const G_NAME(field) *f, int64_t planes)
+{
+    return (size_t)(planes * G_NAME(field_plane)(f) + G_VL) * sizeof(G_T);
+}
+
+static void G_NAME(field_fill)(const G_NAME(field) *f, G_T *restrict d, const G_T *source, int64_t planes, int64_t first)
+{
+    for (int64_t plane = 0; plane < planes; plane++, source += f->h * f->w)
+        for (int64_t i = 0; i < f->ih; i++)
+            for (int64_t j = 0; j < f->jw; j++) {
+                const int64_t col = f->col0 + j;
+                /* v with 0 <= col + v sw < w */
+                int64_t v0 = ml_min(f->width, ml_max(0, -conv_div(col, f->sw)));
+                int64_t v1 = ml_max(v0, ml_min(f->width, conv_div(f->w - 1 - col, f->sw) + 1));
+                for (int64_t u = 0; u < f->rows; u++, d += f->width) {
+                    int64_t row = f->row0 + i + (first + u) * f->sh;
+                    if (row < 0 || row >= f->h || v1 == v0) {
+                        memset(d, 0, (size_t)f->width * sizeof(G_T));
+                        continue;
+                    }
+                    const G_T *s = source + row * f->w + col;
+                    for (int64_t v = 0; v < v0; v++)
+                        d[v] = 0;
+                    if (f->sw == 1) {               /* rows are short: a call of memcpy would be most of the work */
+                        int64_t v = v0;
+                        for (; v + G_VL <= v1; v += G_VL)
+                            G_STORE(d + v, G_LOAD(s + v));
+                        if (v < v1)
+                            G_NAME(store_part)(d + v, G_NAME(load_part)(s + v, (int)(v1 - v)), (int)(v1 - v));
+                    } else
+                        for (int64_t v = v0; v < v1; v++)
+                            d[v] = s[v * f->sw];
+                    for (int64_t v = v1; v < f->width; v++)
+                        d[v] = 0;
+                }
+            }
+}
+
+/* Pixels [n0, n0 + n) of a grid `width` wide lie in runs of the field, one a row of the grid. */
+typedef struct { int64_t from; int32_t to, length; } G_NAME(run);
+
+/* The runs, at most n of them; `to` counts from n0. */
+static int G_NAME(find_runs)(G_NAME(run) *runs, int64_t n0, int64_t n, int64_t grid_width, int64_t field_width)
+{
+    int count = 0;
+    int64_t row = n0 / grid_width, col = n0 % grid_width, to = 0;
+    while (to < n) {
+        int64_t length = ml_min(grid_width - col, n - to);
+        runs[count++] = (G_NAME(run)){row * field_width + col, (int32_t)to, (int32_t)length};
+        to += length;
+        row++;
+        col = 0;
+    }
+    return count;
+}
+
+/* ---- the sweep: Y = W X for forward, and for each remainder of dx ---- */
+
+typedef struct {
+    const conv_shape *shape;
+    G_NAME(field) field;
+    const G_T *source;              /* (b, groups * planes, h, w) */
+    const G_T *a;                   /* packed weights: [group][K block][row][G_PITCH] */
+    const int64_t *offset;          /* of term p in the field, for output pixel (0, 0) */
+    int64_t m, k, kc, steps;        /* rows a group; terms of a sum; their blocks */
+    int64_t u, v, block;            /* the grid of outputs; rows of it a task */
+    int64_t blocks;
+    G_T *out;                       /* (b, groups * m, out_h, out_w); grid (u, v) is pixel (out_row + u sh, out_col + v sw) */
+    int64_t out_h, out_w, out_row, out_col, out_sh, out_sw;
+    G_NAME(epilogue) end;
+    int accumulate, failed;
+} G_NAME(sweep);
+
+/* dst[p * ld + to] = field[offset[p] + from], for the vectors of all runs. A vector's end may spill into the next run
+   or row, which are written later. */
+ML_INLINE void G_NAME(copy_terms)(G_T *restrict dst, int ld, const G_T *restrict field, const int64_t *offset, int64_t k,
+                                  const int64_t *from, const int *to, const int vectors)
+{
+    for (int64_t p = 0; p < k; p++, dst += ld) {
+        const G_T *s = field + offset[p];
+        for (int i = 0; i < vectors; i++)
+            G_STORE(dst + to[i], G_LOAD(s + from[i]));
+    }
+}
+
+static void G_NAME(pack_terms)(G_T *dst, int ld, const G_T *field, const int64_t *offset, int64_t k, const G_NAME(run) *runs, int count)
+{
+    int64_t from[2 * G_NR];
+    int to[2 * G_NR], vectors = 0;
+    for (int r = 0; r < count; r++)
+        for (int i = 0; i < runs[r].length; i += G_VL) {
+            from[vectors] = runs[r].from + i;
+            to[vectors++] = runs[r].to + i;
+        }
+    switch (vectors) {
+    case 1: G_NAME(copy_terms)(dst, ld, field, offset, k, from, to, 1); break;
+    case 2: G_NAME(copy_terms)(dst, ld, field, offset, k, from, to, 2); break;
+    case 3: G_NAME(copy_terms)(dst, ld, field, offset, k, from, to, 3); break;
+    case 4: G_NAME(copy_terms)(dst, ld, field, offset, k, from, to, 4); break;
+    default: G_NAME(copy_terms)(dst, ld, field, offset, k, from, to, vectors);
+    }
+}
+
+static void G_NAME(sweep_tasks)(void *context, int64_t begin, int64_t end)
+{
+    G_NAME(sweep) *s = context;
+    const int dense = s->out_sh == 1 && s->out_sw == 1;     /* the grid is all of a plane of out, in its order */
+    const int64_t panel = s->kc * G_NR + G_NR + G_VL;
+    G_T *pb = ml_rt->scratch(1, (size_t)(panel + (dense ? 0 : s->m * G_NR)) * sizeof(G_T));
+    G_T *field = ml_rt->scratch(2, G_NAME(field_bytes)(&s->field, s->field.planes));
+    if (!pb || !field) {
+        s->failed = 1;
+        return;
+    }
+    const int64_t groups = s->shape->groups, plane = s->out_h * s->out_w, strips = ml_ceil_div(s->m, G_MR);
+    for (int64_t t = begin; t < end; t++) {
+        const int64_t first = t % s->blocks * s->block, image = t / s->blocks, group = image % groups;
+        const int64_t pixels = (ml_min(first + s->block, s->u) - first) * s->v;
+        G_T *out = s->out + image * s->m * plane;
+        G_NAME(field_fill)(&s->field, field, s->source + image * s->field.planes * s->field.h * s->field.w, s->field.planes, first);
+        for (int64_t n0 = 0; n0 < pixels; n0 += G_NR) {
+            const int n = (int)ml_min(G_NR, pixels - n0), ld = n > G_VL ? G_NR : G_VL;
+            G_NAME(run) runs[G_NR];
+            const int count = G_NAME(find_runs)(runs, n0, n, s->v, s->field.width);
+            G_T *c = dense ? out + first * s->v + n0 : pb + panel;
+            const int64_t ldc = dense ? plane : G_NR;
+            for (int64_t step = 0; step < s->steps; step++) {
+                const int64_t k0 = step * s->kc, kb = ml_min(s->kc, s->k - k0);
+                const int last = step == s->steps - 1;
+                const G_T *a = s->a + (group * s->steps + step) * s->m * G_PITCH;
+                G_NAME(pack_terms)(pb, ld, field, s->offset + k0, kb, runs, count);
+                for (int64_t strip = 0; strip < strips; strip++) {
+                    const int64_t i = strip * s->m / strips, next = (strip + 1) * s->m / strips;
+                    G_NAME(epilogue) e = {0};
+                    if (last) {
+                        e = s->end;
+                        if (e.row_bias)
+                            e.row_bias += (group * s->m + i) * e.bias_step;
+                    }
+                    G_NAME(tile)(kb, a + i * G_PITCH, pb, ld, c + i * ldc, ldc, 1, (int)(next - i), n,
+                                 step > 0 || (dense && s->accumulate), &e);
+                }
+            }
+            if (dense)
+                continue;
+            for (int r = 0; r < count; r++) {       /* spread the panel over dx, a run at a time */
+                const int64_t u = first + (n0 + runs[r].to) / s->v, v = (n0 + runs[r].to) % s->v, step = s->out_sw;
+                G_T *y = out + (s->out_row + u * s->out_sh) * s->out_w + s->out_col + v * step;
+                const G_T *from = c + runs[r].to;
+                for (int64_t i = 0; i < s->m; i++, y += plane, from += G_NR)
+                    if (s->accumulate)
+                        for (int j = 0; j < runs[r].length; j++)
+                            y[j * step] += from[j];
+                    else
+                        for (int j = 0; j < runs[r].length; j++)
+                            y[j * step] = from[j];
+            }
+        }
+    }
+}
+
+/* How many tasks share out `units` images of `rows` rows: whole images, unless they are few and large. Returns rows a task. */
+static int64_t G_NAME(task_rows)(int64_t units, int64_t rows, double flops)
+{
+    int64_t blocks = 1;
+    while (units * blocks < 32 && flops / (double)blocks > 4 * GEMM_TASK_FLOPS && 2 * blocks <= rows)
+        blocks *= 2;
+    return ml_ceil_div(rows, blocks);
+}
+
+/* Settles tasks and with them the field's size; `reach` is how many rows of the field a tap lies off at most. */
+static void G_NAME(sweep_plan)(G_NAME(sweep) *s, int64_t reach)
+{
+    const double flops = 2.0 * s->m * (double)(s->k + 1) * s->u * s->v;
+    s->block = G_NAME(task_rows)(s->shape->b * s->shape->groups, s->u, flops);
+    s->blocks = ml_ceil_div(s->u, s->block);
+    s->field.rows = s->block + reach;
+    s->steps = ml_max(1, ml_ceil_div(s->k, G_KC));
+    s->kc = ml_ceil_div(s->k, s->steps);
+}
+
+static int G_NAME(sweep_run)(G_NAME(sweep) *s)
+{
+    const double flops = 2.0 * s->m * (double)(s->k + 1) * s->block * s->v;
+    ml_rt->parallel_for(G_NAME(sweep_tasks), s, s->shape->b * s->shape->groups * s->blocks,
+                        (int64_t)(GEMM_TASK_FLOPS / (flops + 1000)) + 1);
+    return s->failed ? ML_NO_MEMORY : ML_OK;
+}
+
+/* The field's offsets of terms (c, k, l) of x, relative to output pixel (0, 0). */
+static void G_NAME(offsets)(int64_t *offset, const conv_shape *s, const G_NAME(field) *f, int64_t channels)
+{
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t k = 0; k < s->kh; k++)
+            for (int64_t l = 0; l < s->kw; l++) {
+                const int64_t row = k * s->dh, col = l * s->dw;
+                *offset++ = (((c * f->ih + row % s->sh) * f->jw + col % s->sw) * f->rows + row / s->sh) * f->width + col / s->sw;
+            }
+}
+
+/* The field of x; `rows` is left to the caller. Remainders other than 0 are used by taps off the stride's grid alone. */
+static G_NAME(field) G_NAME(field_of_x)(const conv_shape *s)
+{
+    G_NAME(field) f = {s->cg, s->h, s->w, -s->ph, -s->pw, s->sh, s->sw, 1, 1, 0, s->q + (s->kw - 1) * s->dw / s->sw};
+    if (s->kh > 1 && s->dh % s->sh)
+        f.ih = s->sh;
+    if (s->kw > 1 && s->dw % s->sw)
+        f.jw = s->sw;
+    return f;
+}
+
+/* y[b,o,p,q] = act(sum_(c,k,l) x[b, c, p sh + k dh - ph, q sw + l dw - pw] w[o,c,k,l] + bias[o]) */
+static int G_NAME(conv2d)(const ml_array *a, const conv_settings *settings)
+{
+    conv_shape shape;
+    int status = conv_read_shape(&shape, &a[0], &a[1], &a[3], settings);
+    if (status)
+        return status;
+    if (a[2].data && (a[2].dtype != a[3].dtype || a[2].ndim != 1 || a[2].shape[0] != shape.o))
+        return ML_BAD_SHAPE;
+    if (a[3].size == 0)
+        return ML_OK;
+    G_NAME(sweep) s = {.shape = &shape, .field = G_NAME(field_of_x)(&shape), .source = (const G_T *)a[0].data, .m = shape.og,
+                       .k = shape.cg * shape.kh * shape.kw, .u = shape.p, .v = shape.q, .out = (G_T *)a[3].data,
+                       .out_h = shape.p, .out_w = shape.q, .out_sh = 1, .out_sw = 1};
+    s.end.activation = settings->activation == ML_CONV_RELU ? GEMM_RELU : GEMM_NONE;
+    if (a[2].data) {
+        s.end.row_bias = (const G_T *)a[2].data;
+        s.end.bias_step = a[2].strides[0] / (int64_t)sizeof(G_T);
+    }
+    G_NAME(sweep_plan)(&s, (shape.kh - 1) * shape.dh / shape.sh);
+    const size_t weights = (size_t)(shape.o * s.steps * G_PITCH) * sizeof(G_T);
+    char *shared = ml_rt->scratch(0, weights + (size_t)s.k * sizeof(int64_t));
+    if (!shared)
+        return ML_NO_MEMORY;
+    s.a = (const G_T *)shared;
+    s.offset = (const int64_t *)(shared + weights);
+    G_NAME(offsets)((int64_t *)(shared + weights), &shape, &s.field, shape.cg);
+    for (int64_t g = 0; g < shape.groups; g++)
+        for (int64_t step = 0; step < s.steps; step++) {
+            const int64_t k0 = step * s.kc;
+            G_NAME(pack_a)((G_T *)shared + (g * s.steps + step) * s.m * G_PITCH, (const G_T *)a[1].data + g * s.m * s.k + k0,
+                           s.k, 1, s.m, ml_min(s.kc, s.k - k0));
+        }
+    return G_NAME(sweep_run)(&s);
+}
+
+/* The taps k < count with (k d) mod s = r; *reach is the largest (k d) / s among them. */
+static int64_t G_NAME(taps_of)(int64_t *taps, int64_t count, int64_t d, int64_t s, int64_t r, int64_t *reach)
+{
+    int64_t found = 0;
+    *reach = 0;
+    for (int64_t k = 0; k < count; k++)
+        if (k * d % s == r) {
+            taps[found++] = k;
+            *reach = k * d / s;
+        }
+    return found;
+}
+
+/* dx[b,c,h,w] (+)= sum over (o,k,l) and (p,q) with p sh + k dh - ph = h, q sw + l dw - pw = w of dy[b,o,p,q] w[o,c,k,l] */
+static int G_NAME(conv2d_backward_input)(const ml_array *a, const conv_settings *settings)
+{
+    conv_shape z;
+    int status = conv_read_shape(&z, &a[2], &a[1], &a[0], settings);
+    if (status)
+        return status;
+    if (a[2].size == 0)
+        return ML_OK;
+    /* where no tap falls on some remainder, its pixels are not swept */
+    const int strided = z.sh > 1 || z.sw > 1;
+    if (strided && !settings->accumulate && (z.kh < z.sh || z.kw < z.sw || z.dh > 1 || z.dw > 1 || z.og == 0))
+        memset(a[2].data, 0, (size_t)a[2].size * sizeof(G_T));
+    for (int64_t rh = 0; rh < z.sh; rh++)
+        for (int64_t rw = 0; rw < z.sw; rw++) {
+            /* pixels h = sh u + rh - ph inside dx: u0 <= u < u0 + (grid rows) */
+            const int64_t u0 = -conv_div(rh - z.ph, z.sh), u1 = conv_div(z.h - 1 + z.ph - rh, z.sh);
+            const int64_t v0 = -conv_div(rw - z.pw, z.sw), v1 = conv_div(z.w - 1 + z.pw - rw, z.sw);
+            if (u1 < u0 || v1 < v0)
+                continue;
+            int64_t *taps = ml_rt->scratch(3, (size_t)(z.kh + z.kw + 1) * sizeof(int64_t)), reach_h, reach_w;
+            if (!taps)
+                return ML_NO_MEMORY;
+            const int64_t nk = G_NAME(taps_of)(taps, z.kh, z.dh, z.sh, rh, &reach_h);
+            const int64_t nl = G_NAME(taps_of)(taps + z.kh, z.kw, z.dw, z.sw, rw, &reach_w);
+            if (strided && z.og * nk * nl == 0)
+                continue;
+            G_NAME(sweep) s = {.shape = &z, .source = (const G_T *)a[0].data, .m = z.cg, .k = z.og * nk * nl,
+                               .u = u1 - u0 + 1, .v = v1 - v0 + 1, .out = (G_T *)a[2].data, .out_h = z.h, .out_w = z.w,
+                               .out_row = z.sh * u0 + rh - z.ph, .out_col = z.sw * v0 + rw - z.pw,
+                               .out_sh = z.sh, .out_sw = z.sw, .accumulate = settings->accumulate};
+            s.field = (G_NAME(field)){z.og, z.p, z.q, u0 - reach_h, v0 - reach_w, 1, 1, 1, 1, 0, s.v + reach_w};
+            G_NAME(sweep_plan)(&s, reach_h);
+            const size_t weights = (size_t)(z.c * s.steps * G_PITCH) * sizeof(G_T);
+            char *shared = ml_rt->scratch(0, weights + (size_t)s.k * sizeof(int64_t));
+            if (!shared)
+                return ML_NO_MEMORY;
+            int64_t *offset = (int64_t *)(shared + weights), p = 0;
+            for (int64_t o = 0; o < z.og; o++)
+                for (int64_t i = 0; i < nk; i++)
+                    for (int64_t j = 0; j < nl; j++, p++) {
+                        const int64_t k = taps[i], l = taps[z.kh + j], block = p / s.kc;
+                        offset[p] = (o * s.field.rows + reach_h - k * z.dh / z.sh) * s.field.width + reach_w - l * z.dw / z.sw;
+                        for (int64_t g = 0; g < z.groups; g++) {
+                            const G_T *w = (const G_T *)a[1].data + ((g * z.og + o) * z.cg * z.kh + k) * z.kw + l;
+                            G_T *d = (G_T *)shared + (g * s.steps + block) * z.cg * G_PITCH + p % s.kc;
+                            for (int64_t c = 0; c < z.cg; c++)
+                                d[c * G_PITCH] = w[c * z.kh * z.kw];
+                        }
+                    }
+            s.a = (const G_T *)shared;
+            s.offset = offset;
+            status = G_NAME(sweep_run)(&s);
+            if (status)
+                return status;
+        }
+    return ML_OK;
+}
+
+/* ---- the gradient for w ---- */
+
+typedef struct {
+    const conv_shape *shape;
+    G_NAME(field) field;            /* planes: the channels that one task's terms touch, at most */
+    const G_T *x, *dy;
+    const int64_t *offset;
+    int64_t k;                      /* terms (c,k,l) */
+    int64_t block, blocks;          /* rows of y a unit; units an image */
+    int64_t units, chunk, chunks;   /* units in all; units a chunk */
+    int64_t terms, term_blocks;     /* terms a task */
+    G_T *sums;                      /* (chunks, groups, k, og) */
+    G_T *dw;
+    int accumulate, failed;
+} G_NAME(weights);
+
+static void G_NAME(weight_tasks)(void *context, int64_t begin, int64_t end)
+{
+    G_NAME(weights) *s = context;
+    const conv_shape *z = s->shape;
+    const int64_t panels = ml_ceil_div(z->og, G_NR), taps = z->kh * z->kw;
+    G_T *pa = ml_rt->scratch(GEMM_SLOT_A, (size_t)(G_MC * G_PITCH) * sizeof(G_T));
+    G_T *field = ml_rt->scratch(2, G_NAME(field_bytes)(&s->field, s->field.planes));
+    G_T *pb = ml_rt->scratch(3, (size_t)(panels * G_NR * G_KC) * sizeof(G_T) + sizeof(G_NAME(run)) * G_KC);
+    if (!pa || !field || !pb) {
+        s->failed = 1;
+        return;
+    }
+    G_NAME(run) *runs = (G_NAME(run) *)(pb + panels * G_NR * G_KC);
+    const G_NAME(epilogue) none = {0};
+    for (int64_t t = begin; t < end; t++) {
+        const int64_t term0 = t % s->term_blocks * s->terms, term1 = ml_min(term0 + s->terms, s->k);
+        const int64_t group = t / s->term_blocks % z->groups, chunk = t / s->term_blocks / z->groups;
+        const int64_t channel0 = term0 / taps, channels = ml_ceil_div(term1, taps) - channel0;
+        const int64_t base = channel0 * G_NAME(field_plane)(&s->field);
+        G_T *sums = s->sums + (chunk * z->groups + group) * s->k * z->og;
+        int accumulate = 0;
+        for (int64_t unit = chunk * s->chunk; unit < ml_min((chunk + 1) * s->chunk, s->units); unit++) {
+            const int64_t image = unit / s->blocks, row0 = unit % s->blocks * s->block;
+            const int64_t pixels = (ml_min(row0 + s->block, z->p) - row0) * z->q;
+            const int64_t steps = ml_ceil_div(pixels, G_KC), size = ml_ceil_div(pixels, steps);
+            const G_T *dy = s->dy + ((image * z->groups + group) * z->og * z->p + row0) * z->q;
+            G_NAME(field_fill)(&s->field, field, s->x + ((image * z->groups + group) * z->cg + channel0) * z->h * z->w,
+                               channels, row0);
+            for (int64_t n0 = 0; n0 < pixels; n0 += size) {
+                const int64_t n = ml_min(size, pixels - n0);
+                const int count = G_NAME(find_runs)(runs, n0, n, z->q, s->field.width);
+                for (int64_t j = 0; j < z->og; j += G_NR) {
+                    const int cols = (int)ml_min(G_NR, z->og - j);
+                    G_NAME(pack_b)(pb + j * n, cols > G_VL ? G_NR : G_VL, dy + j * z->p * z->q + n0, 1, z->p * z->q, n, cols);
+                }
+                for (int64_t i0 = term0; i0 < term1; i0 += G_MC) {
+                    const int64_t m = ml_min(G_MC, term1 - i0), strips = ml_ceil_div(m, G_MR);
+                    for (int64_t i = 0; i < m; i++) {       /* a row of X: its runs, one behind the other */
+                        const G_T *f = field + s->offset[i0 + i] - base;
+                        G_T *d = pa + i * G_PITCH;
+                        for (int r = 0; r < count; r++)
+                            for (int q = 0; q < runs[r].length; q += G_VL)
+                                G_STORE(d + runs[r].to + q, G_LOAD(f + runs[r].from + q));
+                    }
+                    for (int64_t j = 0; j < z->og; j += G_NR) {
+                        const int cols = (int)ml_min(G_NR, z->og - j), ld = cols > G_VL ? G_NR : G_VL;
+                        for (int64_t strip = 0; strip < strips; strip++) {
+                            const int64_t i = strip * m / strips, next = (strip + 1) * m / strips;
+                            G_NAME(tile)(n, pa + i * G_PITCH, pb + j * n, ld, sums + (i0 + i) * z->og + j, z->og, 1,
+                                         (int)(next - i), cols, accumulate, &none);
+                        }
+                    }
+                }
+                accumulate = 1;
+            }
+        }
+    }
+}
+
+/* dw[o, term] (+)= sums of all chunks, in order; item: a group's run of 16 terms */
+static void G_NAME(weight_sums)(void *context, int64_t begin, int64_t end)
+{
+    enum { RUN = 16 };
+    G_NAME(weights) *s = context;
+    const conv_shape *z = s->shape;
+    const int64_t per_group = ml_ceil_div(s->k, RUN);
+    for (int64_t item = begin; item < end; item++) {
+        const int64_t group = item / per_group, i0 = item % per_group * RUN, n = ml_min(RUN, s->k - i0);
+        for (int64_t o0 = 0; o0 < z->og; o0 += G_VL) {
+            const int lanes = (int)ml_min(G_VL, z->og - o0);
+            G_T t[RUN][G_VL];
+            for (int64_t i = 0; i < n; i++) {
+                const G_T *p = s->sums + (group * s->k + i0 + i) * z->og + o0;
+                G_V v = lanes < G_VL ? G_NAME(load_part)(p, lanes) : G_LOAD(p);
+                for (int64_t chunk = 1; chunk < s->chunks; chunk++) {
+                    p += z->groups * s->k * z->og;
+                    v += lanes < G_VL ? G_NAME(load_part)(p, lanes) : G_LOAD(p);
+                }
+                G_STORE(t[i], v);
+            }
+            for (int o = 0; o < lanes; o++) {
+                G_T *dw = s->dw + (group * z->og + o0 + o) * s->k + i0;
+                for (int64_t i = 0; i < n; i++)
+                    dw[i] = s->accumulate ? dw[i] + t[i][o] : t[i][o];
+            }
+        }
+    }
+}
+
+/* dw[o,c,k,l] (+)= sum_(b,p,q) dy[b,o,p,q] x[b, c, p sh + k dh - ph, q sw + l dw - pw] */
+static int G_NAME(conv2d_backward_weight)(const ml_array *a, const conv_settings *settings)
+{
+    conv_shape z;
+    int status = conv_read_shape(&z, &a[1], &a[2], &a[0], settings);
+    if (status)
+        return status;
+    G_NAME(weights) s = {.shape = &z, .field = G_NAME(field_of_x)(&z), .x = (const G_T *)a[1].data, .dy = (const G_T *)a[0].data,
+                         .k = z.cg * z.kh * z.kw, .dw = (G_T *)a[2].data, .accumulate = settings->accumulate};
+    if (a[2].size == 0)
+        return ML_OK;
+    if (a[0].size == 0) {
+        if (!s.accumulate)
+            memset(a[2].data, 0, (size_t)a[2].size * sizeof(G_T));
+        return ML_OK;
+    }
+    /* Tasks, by shape: chunks of images (or of parts of them) as long as their sums stay small, then blocks of terms. */
+    const double flops = 2.0 * a[2].size * (double)(z.p * z.q);
+    s.block = G_NAME(task_rows)(z.b, z.p, flops);
+    s.blocks = ml_ceil_div(z.p, s.block);
+    s.units = z.b * s.blocks;
+    s.chunks = ml_min(s.units, 16);
+    s.chunks = ml_min(s.chunks, (int64_t)(flops * z.b / GEMM_TASK_FLOPS) + 1);
+    s.chunks = ml_max(1, ml_min(s.chunks, (2 << 20) / a[2].size));
+    s.chunk = ml_ceil_div(s.units, s.chunks);
+    s.chunks = ml_ceil_div(s.units, s.chunk);
+    s.term_blocks = 1;
+    while (s.chunks * z.groups * s.term_blocks < 16 && s.k / s.term_blocks >= 4 * G_MR &&
+           flops * z.b / (double)(s.chunks * z.groups * s.term_blocks) > 4 * GEMM_TASK_FLOPS)
+        s.term_blocks *= 2;
+    s.terms = ml_ceil_div(s.k, s.term_blocks);
+    s.term_blocks = ml_ceil_div(s.k, s.terms);
+    s.field.rows = s.block + (z.kh - 1) * z.dh / z.sh;
+    s.field.planes = ml_min(z.cg, ml_ceil_div(s.terms, z.kh * z.kw) + 1);
+    const size_t sums = (size_t)(s.chunks * a[2].size) * sizeof(G_T);
+    const size_t padded = (sums + 63) / 64 * 64;
+    char *shared = ml_rt->scratch(0, padded + (size_t)s.k * sizeof(int64_t));
+    if (!shared)
+        return ML_NO_MEMORY;
+    s.sums = (G_T *)shared;
+    s.offset = (const int64_t *)(shared + padded);
+    G_NAME(offsets)((int64_t *)(shared + padded), &z, &s.field, z.cg);
+    const int64_t tasks = s.chunks * z.groups * s.term_blocks;
+    ml_rt->parallel_for(G_NAME(weight_tasks), &s, tasks,
+                        (int64_t)(GEMM_TASK_FLOPS / (flops * (double)z.b / (double)tasks + 1000)) + 1);
+    if (s.failed)
+        return ML_NO_MEMORY;
+    const int64_t items = z.groups * ml_ceil_div(s.k, 16);
+    ml_rt->parallel_for(G_NAME(weight_sums), &s, items, ml_max(1, 65536 / (16 * z.og * s.chunks)));
+    return ML_OK;
+}
+
+#endif

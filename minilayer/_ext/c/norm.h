@@ -1,0 +1,21 @@
+/* Layer and batch normalisation: settings and entries. The formulas are in norm_reference.py. */
+#ifndef ML_NORM_H
+#define ML_NORM_H
+#include "ml.h"
+
+typedef struct {
+    double eps;
+    int accumulate;                 /* layer_norm_backward: add to dw and db */
+} norm_settings;
+
+typedef struct {
+    ml_kernel layer_norm;           /* x w b y mean rstd */
+    ml_kernel layer_norm_backward;  /* dy x w mean rstd dx dw db */
+    ml_kernel batch_norm;           /* x w b y mean rstd running_mean running_var momentum */
+    ml_kernel batch_norm_eval;      /* x w b running_mean running_var y */
+    ml_kernel batch_norm_backward;  /* dy x w mean rstd dx dw db */
+    ml_kernel batch_norm_eval_backward; /* dy x w running_mean running_var dx dw db */
+} norm_kernels;
+
+const norm_kernels *norm_select(const ml_runtime *rt);
+#endif

@@ -1,0 +1,652 @@
+/* The loops of the norm family in one float type (real.h). The NumPy sentence each one answers to is in
+   norm_reference.py; what differs here: statistics are Chan's merge of blocks summed in vector lanes, so a row or
+   channel is read from memory once for them, and sums over rows go through a fixed number of partial results. */
+
+/* ---- sums of one block: `rows` rows of n values, `step` values apart, in vector lanes ---- */
+
+ML_INLINE double ML_TYPED(norm_sum)(const real *x, int64_t rows, int64_t step, int64_t n)
+{
+    rv s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+    for (int64_t r = 0; r < rows; r++, x += step) {
+        int64_t i = 0;
+        for (; i + 4 * RN <= n; i += 4 * RN) {
+            s0 += rv_load(x + i);
+            s1 += rv_load(x + i + RN);
+            s2 += rv_load(x + i + 2 * RN);
+            s3 += rv_load(x + i + 3 * RN);
+        }
+        for (; i + RN <= n; i += RN)
+            s0 += rv_load(x + i);
+        if (i < n)
+            s1 += rv_load_part(x + i, n - i, 0);
+    }
+    return rv_sum((s0 + s1) + (s2 + s3));
+}
+
+/* s = sum(x - m), q = sum((x - m)**2) */
+ML_INLINE void ML_TYPED(norm_shifted_sums)(const real *x, int64_t rows, int64_t step, int64_t n, real m, double *s,
+                                           double *q)
+{
+    rv s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0}, vm = rv_set(m);
+    for (int64_t r = 0; r < rows; r++, x += step) {
+        int64_t i = 0;
+        for (; i + 4 * RN <= n; i += 4 * RN) {
+            rv a = rv_load(x + i) - vm, b = rv_load(x + i + RN) - vm;
+            rv c = rv_load(x + i + 2 * RN) - vm, d = rv_load(x + i + 3 * RN) - vm;
+            s0 += a + b;
+            s1 += c + d;
+            q0 = rv_fma(a, a, q0);
+            q1 = rv_fma(b, b, q1);
+            q2 = rv_fma(c, c, q2);
+            q3 = rv_fma(d, d, q3);
+        }
+        for (; i < n; i += RN) {
+            rv a = rv_load_upto(x + i, n - i, m) - vm;
+            s0 += a;
+            q0 = rv_fma(a, a, q0);
+        }
+    }
+    *s = rv_sum(s0 + s1);
+    *q = rv_sum((q0 + q1) + (q2 + q3));
+}
+
+/* Two passes over a block that lies in the first cache. The mean m is rounded to `real`; what it misses, s/n, is
+   put back, so that a mean far larger than the deviation costs no digits. */
+ML_INLINE norm_moments ML_TYPED(norm_block)(const real *x, int64_t rows, int64_t step, int64_t n)
+{
+    double count = (double)(rows * n), s, q;
+    real m = (real)(ML_TYPED(norm_sum)(x, rows, step, n) / count);
+    ML_TYPED(norm_shifted_sums)(x, rows, step, n, m, &s, &q);
+    double m2 = q - s * (s / count);
+    return (norm_moments){count, m + s / count, m2 < 0 ? 0 : m2};
+}
+
+static norm_moments ML_TYPED(norm_measure)(const real *x, int64_t rows, int64_t step, int64_t n)
+{
+    norm_moments all = {0, 0, 0};
+    if (n > NORM_BLOCK) {
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = 0; i < n; i += NORM_BLOCK)
+                all = norm_merge(all, ML_TYPED(norm_block)(x + r * step + i, 1, step, ml_min(NORM_BLOCK, n - i)));
+        return all;
+    }
+    if (n == 0)
+        return all;
+    int64_t at_once = NORM_BLOCK / n;
+    for (int64_t r = 0; r < rows; r += at_once)
+        all = norm_merge(all, ML_TYPED(norm_block)(x + r * step, ml_min(at_once, rows - r), step, n));
+    return all;
+}
+
+/* ---- layer norm ---- */
+
+typedef struct {
+    const real *x, *w, *b, *dy;
+    real *y, *mean, *rstd, *dx, *dw, *db, *partial;
+    int64_t R, D, rows;
+    double eps;
+    int64_t chunks;
+    int accumulate;
+} ML_TYPED(layer_norm_work);
+
+static void ML_TYPED(layer_norm_rows)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(layer_norm_work) *k = context;
+    int64_t D = k->D;
+    for (int64_t r = begin; r < end; r++) {
+        const real *x = k->x + r * D;
+        real *y = k->y + r * D;
+        norm_moments m = ML_TYPED(norm_measure)(x, 1, D, D);
+        if (D == 0)
+            m = (norm_moments){1, NAN, NAN};
+        real mean = (real)m.mean, rstd = (real)(1 / sqrt(m.m2 / m.n + k->eps));
+        k->mean[r] = mean;
+        k->rstd[r] = rstd;
+        rv high = rv_set(mean), low = rv_set((real)(m.mean - mean)), scale = rv_set(rstd);
+        int64_t i = 0;
+        for (; i + RN <= D; i += RN) {
+            rv xhat = (rv_load(x + i) - high - low) * scale;
+            rv_store(y + i, rv_fma(xhat, rv_load(k->w + i), rv_load(k->b + i)));
+        }
+        if (i < D) {
+            int64_t n = D - i;
+            rv xhat = (rv_load_part(x + i, n, 0) - high - low) * scale;
+            rv_store_part(y + i, n, rv_fma(xhat, rv_load_part(k->w + i, n, 0), rv_load_part(k->b + i, n, 0)));
+        }
+    }
+}
+
+/* w or ones, and zeros for a missing b, so that the loops above know one form. */
+static const real *ML_TYPED(norm_constant)(int slot, real value, int64_t n)
+{
+    real *p = ml_rt->scratch(slot, (size_t)ml_max(1, n) * sizeof(real));
+    for (int64_t i = 0; p && i < n; i++)
+        p[i] = value;
+    return p;
+}
+
+static int ML_TYPED(layer_norm)(const ml_array *a, const void *settings)
+{
+    const norm_settings *s = settings;
+    ML_TYPED(layer_norm_work) k = {
+        .x = (const real *)a[0].data, .w = (const real *)a[1].data, .b = (const real *)a[2].data,
+        .y = (real *)a[3].data, .mean = (real *)a[4].data, .rstd = (real *)a[5].data,
+        .R = a[0].shape[0], .D = a[0].shape[1], .eps = s->eps};
+    if (!k.w)
+        k.w = ML_TYPED(norm_constant)(0, 1, k.D);
+    if (!k.b)
+        k.b = ML_TYPED(norm_constant)(1, 0, k.D);
+    if (!k.w || !k.b)
+        return ML_NO_MEMORY;
+    ml_rt->parallel_for(ML_TYPED(layer_norm_rows), &k, k.R, ml_grain(NORM_PIECE, k.D));
+    return ML_OK;
+}
+
+/* One chunk of rows: dx row by row, dw and db summed into the chunk's own partial results. */
+static void ML_TYPED(layer_norm_backward_chunk)(const ML_TYPED(layer_norm_work) *k, int64_t chunk)
+{
+    int64_t D = k->D, end = ml_min(k->R, (chunk + 1) * k->rows);
+    real *pw = k->partial + chunk * 2 * D, *pb = pw + D;
+    if (k->partial)
+        memset(pw, 0, (size_t)(2 * D) * sizeof(real));
+    for (int64_t r = chunk * k->rows; r < end; r++) {
+        const real *x = k->x + r * D, *dy = k->dy + r * D;
+        rv mean = rv_set(k->mean[r]), rstd = rv_set(k->rstd[r]);
+        if (k->partial) {
+            for (int64_t i = 0; i < D; i += RN) {
+                int64_t n = D - i;
+                rv g = rv_load_upto(dy + i, n, 0), xhat = (rv_load_upto(x + i, n, 0) - mean) * rstd;
+                rv_store_upto(pw + i, n, rv_fma(g, xhat, rv_load_upto(pw + i, n, 0)));
+                rv_store_upto(pb + i, n, rv_load_upto(pb + i, n, 0) + g);
+            }
+        }
+        if (!k->dx)
+            continue;
+        double sum_g = 0, sum_gx = 0;       /* over d of g = dy*w and of g*xhat */
+        for (int64_t i0 = 0; i0 < D; i0 += NORM_BLOCK) {
+            int64_t i = i0, stop = ml_min(D, i0 + NORM_BLOCK);
+            rv s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
+            for (; i + 2 * RN <= stop; i += 2 * RN) {
+                rv g = rv_load(dy + i) * rv_load(k->w + i), h = rv_load(dy + i + RN) * rv_load(k->w + i + RN);
+                s0 += g;
+                s1 += h;
+                q0 = rv_fma(g, (rv_load(x + i) - mean) * rstd, q0);
+                q1 = rv_fma(h, (rv_load(x + i + RN) - mean) * rstd, q1);
+            }
+            for (; i < stop; i += RN) {
+                int64_t n = stop - i;
+                rv g = rv_load_upto(dy + i, n, 0) * rv_load_upto(k->w + i, n, 0);
+                s0 += g;
+                q0 = rv_fma(g, (rv_load_upto(x + i, n, k->mean[r]) - mean) * rstd, q0);
+            }
+            sum_g += rv_sum(s0 + s1);
+            sum_gx += rv_sum(q0 + q1);
+        }
+        real *dx = k->dx + r * D;
+        rv c1 = rv_set((real)(sum_g / (double)D)), c2 = rv_set((real)(sum_gx / (double)D));
+        for (int64_t i = 0; i < D; i += RN) {
+            int64_t n = D - i;
+            rv g = rv_load_upto(dy + i, n, 0) * rv_load_upto(k->w + i, n, 0);
+            rv xhat = (rv_load_upto(x + i, n, 0) - mean) * rstd;
+            rv_store_upto(dx + i, n, (g - c1 - xhat * c2) * rstd);
+        }
+    }
+}
+
+static void ML_TYPED(layer_norm_backward_rows)(void *context, int64_t begin, int64_t end)
+{
+    for (int64_t chunk = begin; chunk < end; chunk++)
+        ML_TYPED(layer_norm_backward_chunk)(context, chunk);
+}
+
+/* Columns begin..end of dw and db: the chunks' partial results, added in their order. */
+static void ML_TYPED(layer_norm_backward_columns)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(layer_norm_work) *k = context;
+    for (int which = 0; which < 2; which++) {
+        real *out = which ? k->db : k->dw;
+        if (!out)
+            continue;
+        for (int64_t i = begin; i < end; i += RN) {
+            int64_t n = end - i;
+            rv total = {0};
+            for (int64_t c = 0; c < k->chunks; c++)
+                total += rv_load_upto(k->partial + (2 * c + which) * k->D + i, n, 0);
+            if (k->accumulate)
+                total += rv_load_upto(out + i, n, 0);
+            rv_store_upto(out + i, n, total);
+        }
+    }
+}
+
+static int ML_TYPED(layer_norm_backward)(const ml_array *a, const void *settings)
+{
+    const norm_settings *s = settings;
+    ML_TYPED(layer_norm_work) k = {
+        .dy = (const real *)a[0].data, .x = (const real *)a[1].data, .w = (const real *)a[2].data,
+        .mean = (real *)a[3].data, .rstd = (real *)a[4].data,
+        .dx = (real *)a[5].data, .dw = (real *)a[6].data, .db = (real *)a[7].data,
+        .R = a[1].shape[0], .D = a[1].shape[1], .accumulate = s->accumulate};
+    if (!k.w && !(k.w = ML_TYPED(norm_constant)(0, 1, k.D)))
+        return ML_NO_MEMORY;
+    /* at most 64 chunks, of at least 8 rows: the partial results stay small beside x */
+    k.chunks = ml_max(1, ml_min(ml_min(64, k.R / 8), k.R * k.D / NORM_PIECE));
+    k.rows = ml_max(1, ml_ceil_div(k.R, k.chunks));
+    k.chunks = ml_max(1, ml_ceil_div(k.R, k.rows));
+    if (k.dw || k.db) {
+        k.partial = ml_rt->scratch(1, (size_t)ml_max(1, k.chunks * 2 * k.D) * sizeof(real));
+        if (!k.partial)
+            return ML_NO_MEMORY;
+    }
+    ml_rt->parallel_for(ML_TYPED(layer_norm_backward_rows), &k, k.chunks, 1);
+    if (k.partial)
+        ml_rt->parallel_for(ML_TYPED(layer_norm_backward_columns), &k, k.D, ml_max(64, NORM_PIECE / k.chunks));
+    return ML_OK;
+}
+
+/* ---- batch norm ----
+
+   x is (B,C,L): channel c is B rows of L values, C*L apart. With many channels a piece of the loop is a few channels,
+   measured and written while they lie in the cache. With few, each channel's rows are cut into `splits` parts: one
+   loop measures the parts, they are merged in order, and a second loop over all rows writes. With L = 1 neighbouring
+   channels are neighbours in memory and a vector holds RN of them. */
+
+typedef struct {
+    const real *x, *dy, *w, *b;
+    real *y;                                    /* y, or dx in backward; NULL where dx is not wanted */
+    real *mean, *rstd, *running_mean, *running_var, *dw, *db;
+    double eps, momentum;
+    int64_t B, C, L, splits, rows;              /* rows of a part */
+    int training;
+    norm_moments *parts;                        /* C*splits: forward, the moments; backward, sums in .mean and .m2 */
+} ML_TYPED(batch_norm_work);
+
+/* y = (x - mean) * scale + shift, the mean in two pieces as it has more digits than `real`. */
+typedef struct { real high, low, scale, shift; } ML_TYPED(batch_norm_line);
+
+/* Channel c has been measured: save its statistics, move the running ones, and say how to write it. */
+ML_INLINE ML_TYPED(batch_norm_line) ML_TYPED(batch_norm_settle)(const ML_TYPED(batch_norm_work) *k, int64_t c,
+                                                               norm_moments m)
+{
+    double variance = m.m2 / m.n, rstd = 1 / sqrt(variance + k->eps);
+    k->mean[c] = (real)m.mean;
+    k->rstd[c] = (real)rstd;
+    if (k->running_mean)
+        k->running_mean[c] = (real)((1 - k->momentum) * k->running_mean[c] + k->momentum * m.mean);
+    if (k->running_var)
+        k->running_var[c] = (real)((1 - k->momentum) * k->running_var[c] +
+                                   k->momentum * (m.m2 / (m.n > 1 ? m.n - 1 : 1)));
+    return (ML_TYPED(batch_norm_line)){(real)m.mean, (real)(m.mean - (real)m.mean),
+                                       (real)(k->w ? rstd * k->w[c] : rstd), k->b ? k->b[c] : 0};
+}
+
+ML_INLINE void ML_TYPED(batch_norm_write)(const real *x, real *y, int64_t n, ML_TYPED(batch_norm_line) line)
+{
+    rv high = rv_set(line.high), low = rv_set(line.low), scale = rv_set(line.scale), shift = rv_set(line.shift);
+    int64_t i = 0;
+    for (; i + RN <= n; i += RN)
+        rv_store(y + i, rv_fma(rv_load(x + i) - high - low, scale, shift));
+    if (i < n)
+        rv_store_part(y + i, n - i, rv_fma(rv_load_part(x + i, n - i, 0) - high - low, scale, shift));
+}
+
+static void ML_TYPED(batch_norm_channels)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(batch_norm_work) *k = context;
+    int64_t step = k->C * k->L;
+    for (int64_t c = begin; c < end; c++) {
+        const real *x = k->x + c * k->L;
+        real *y = k->y + c * k->L;
+        ML_TYPED(batch_norm_line) line =
+            ML_TYPED(batch_norm_settle)(k, c, ML_TYPED(norm_measure)(x, k->B, step, k->L));
+        for (int64_t r = 0; r < k->B; r++)
+            ML_TYPED(batch_norm_write)(x + r * step, y + r * step, k->L, line);
+    }
+}
+
+static void ML_TYPED(batch_norm_measure_parts)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(batch_norm_work) *k = context;
+    int64_t step = k->C * k->L;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t c = i / k->splits, r = i % k->splits * k->rows;
+        k->parts[i] = ML_TYPED(norm_measure)(k->x + r * step + c * k->L, ml_min(k->rows, k->B - r), step, k->L);
+    }
+}
+
+typedef struct {
+    const real *x;
+    real *y;
+    const ML_TYPED(batch_norm_line) *lines;
+    int64_t C, L;
+} ML_TYPED(batch_norm_write_work);
+
+/* Rows b*C + c, each by its channel's line. */
+static void ML_TYPED(batch_norm_write_rows)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(batch_norm_write_work) *k = context;
+    for (int64_t r = begin; r < end; r++)
+        ML_TYPED(batch_norm_write)(k->x + r * k->L, k->y + r * k->L, k->L, k->lines[r % k->C]);
+}
+
+/* Sums over B of RN neighbouring channels (L = 1): 64 rows at a time, so that long sums keep their digits. */
+#define NORM_COLUMN_ROWS 64
+#define NORM_COLUMN_SUM(total, expression)                                                                             \
+    for (int64_t r0 = 0; r0 < k->B; r0 += NORM_COLUMN_ROWS) {                                                          \
+        rv part = {0};                                                                                                 \
+        for (int64_t r = r0; r < ml_min(k->B, r0 + NORM_COLUMN_ROWS); r++)                                             \
+            part += (expression);                                                                                      \
+        total += part;                                                                                                 \
+    }
+
+static void ML_TYPED(batch_norm_columns)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(batch_norm_work) *k = context;
+    int64_t C = k->C;
+    for (int64_t c = begin * RN; c < ml_min(C, end * RN); c += RN) {
+        const real *x = k->x + c;
+        real *y = k->y + c;
+        int64_t lanes = ml_min(RN, C - c);
+        double B = (double)k->B;
+        rv sum = {0}, s = {0}, q = {0};
+        NORM_COLUMN_SUM(sum, rv_load_upto(x + r * C, lanes, 0))
+        rv m = sum / (real)B;
+        NORM_COLUMN_SUM(s, rv_load_upto(x + r * C, lanes, 0) - m)
+        NORM_COLUMN_SUM(q, (rv_load_upto(x + r * C, lanes, 0) - m) * (rv_load_upto(x + r * C, lanes, 0) - m))
+        rv high = {0}, low = {0}, scale = {0}, shift = {0};
+        for (int i = 0; i < lanes; i++) {
+            double m2 = (double)q[i] - (double)s[i] * ((double)s[i] / B);
+            ML_TYPED(batch_norm_line) line = ML_TYPED(batch_norm_settle)(
+                k, c + i, (norm_moments){B, (double)m[i] + (double)s[i] / B, m2 < 0 ? 0 : m2});
+            high[i] = line.high;
+            low[i] = line.low;
+            scale[i] = line.scale;
+            shift[i] = line.shift;
+        }
+        for (int64_t r = 0; r < k->B; r++)
+            rv_store_upto(y + r * C, lanes,
+                          rv_fma(rv_load_upto(x + r * C, lanes, 0) - high - low, scale, shift));
+    }
+}
+
+/* In how many parts the sums of a channel are taken, by shape alone. */
+static inline void ML_TYPED(batch_norm_plan)(ML_TYPED(batch_norm_work) *k)
+{
+    k->splits = 1;
+    if (k->C < NORM_SPLITS / 2 && k->B * k->C * k->L > 2 * NORM_PIECE)
+        k->splits = ml_min(k->B, ml_ceil_div(NORM_SPLITS, k->C));
+    k->rows = ml_max(1, ml_ceil_div(k->B, k->splits));
+    k->splits = ml_max(1, ml_ceil_div(k->B, k->rows));
+}
+
+static int ML_TYPED(batch_norm)(const ml_array *a, const void *settings)
+{
+    const norm_settings *s = settings;
+    ML_TYPED(batch_norm_work) k = {
+        .x = (const real *)a[0].data, .w = (const real *)a[1].data, .b = (const real *)a[2].data,
+        .y = (real *)a[3].data, .mean = (real *)a[4].data, .rstd = (real *)a[5].data,
+        .running_mean = (real *)a[6].data, .running_var = (real *)a[7].data,
+        .eps = s->eps, .momentum = *(const double *)a[8].data,
+        .B = a[0].shape[0], .C = a[0].shape[1], .L = a[0].shape[2]};
+    if (k.B * k.L == 0) {
+        for (int64_t c = 0; c < k.C; c++)
+            k.mean[c] = k.rstd[c] = (real)NAN;
+        return ML_OK;
+    }
+    ML_TYPED(batch_norm_plan)(&k);
+    if (k.L == 1) {
+        ml_rt->parallel_for(ML_TYPED(batch_norm_columns), &k, ml_ceil_div(k.C, RN), ml_grain(NORM_PIECE, k.B * RN));
+        return ML_OK;
+    }
+    if (k.splits == 1) {
+        ml_rt->parallel_for(ML_TYPED(batch_norm_channels), &k, k.C, ml_grain(NORM_PIECE, k.B * k.L));
+        return ML_OK;
+    }
+    k.parts = ml_rt->scratch(0, (size_t)(k.C * k.splits) * sizeof *k.parts);
+    ML_TYPED(batch_norm_line) *lines = ml_rt->scratch(1, (size_t)k.C * sizeof *lines);
+    if (!k.parts || !lines)
+        return ML_NO_MEMORY;
+    ml_rt->parallel_for(ML_TYPED(batch_norm_measure_parts), &k, k.C * k.splits, 1);
+    for (int64_t c = 0; c < k.C; c++) {
+        norm_moments m = {0, 0, 0};
+        for (int64_t i = 0; i < k.splits; i++)
+            m = norm_merge(m, k.parts[c * k.splits + i]);
+        lines[c] = ML_TYPED(batch_norm_settle)(&k, c, m);
+    }
+    ML_TYPED(batch_norm_write_work) write = {k.x, k.y, lines, k.C, k.L};
+    ml_rt->parallel_for(ML_TYPED(batch_norm_write_rows), &write, k.B * k.C, ml_grain(NORM_PIECE, k.L));
+    return ML_OK;
+}
+
+/* Rows of C channels (L = 1), the lines as three arrays of C. */
+typedef struct {
+    const real *x, *mean, *scale, *shift;
+    real *y;
+    int64_t C;
+} ML_TYPED(batch_norm_flat_work);
+
+static void ML_TYPED(batch_norm_flat_rows)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(batch_norm_flat_work) *k = context;
+    for (int64_t r = begin; r < end; r++) {
+        const real *x = k->x + r * k->C;
+        real *y = k->y + r * k->C;
+        for (int64_t i = 0; i < k->C; i += RN) {
+            int64_t n = k->C - i;
+            rv centred = rv_load_upto(x + i, n, 0) - rv_load_upto(k->mean + i, n, 0);
+            rv_store_upto(y + i, n, rv_fma(centred, rv_load_upto(k->scale + i, n, 0), rv_load_upto(k->shift + i, n, 0)));
+        }
+    }
+}
+
+static int ML_TYPED(batch_norm_eval)(const ml_array *a, const void *settings)
+{
+    const norm_settings *s = settings;
+    const real *x = (const real *)a[0].data, *w = (const real *)a[1].data, *b = (const real *)a[2].data;
+    const real *mean = (const real *)a[3].data, *var = (const real *)a[4].data;
+    real *y = (real *)a[5].data;
+    int64_t B = a[0].shape[0], C = a[0].shape[1], L = a[0].shape[2];
+    if (a[0].size == 0)
+        return ML_OK;
+    if (L == 1) {
+        real *scale = ml_rt->scratch(0, (size_t)C * sizeof(real)), *shift = ml_rt->scratch(1, (size_t)C * sizeof(real));
+        if (!scale || !shift)
+            return ML_NO_MEMORY;
+        for (int64_t c = 0; c < C; c++) {
+            scale[c] = (real)((w ? (double)w[c] : 1.0) / sqrt(var[c] + s->eps));
+            shift[c] = b ? b[c] : 0;
+        }
+        ML_TYPED(batch_norm_flat_work) work = {x, mean, scale, shift, y, C};
+        ml_rt->parallel_for(ML_TYPED(batch_norm_flat_rows), &work, B, ml_grain(NORM_PIECE, C));
+        return ML_OK;
+    }
+    ML_TYPED(batch_norm_line) *lines = ml_rt->scratch(0, (size_t)C * sizeof *lines);
+    if (!lines)
+        return ML_NO_MEMORY;
+    for (int64_t c = 0; c < C; c++)
+        lines[c] = (ML_TYPED(batch_norm_line)){
+            mean[c], 0, (real)((w ? (double)w[c] : 1.0) / sqrt(var[c] + s->eps)), b ? b[c] : 0};
+    ML_TYPED(batch_norm_write_work) work = {x, y, lines, C, L};
+    ml_rt->parallel_for(ML_TYPED(batch_norm_write_rows), &work, B * C, ml_grain(NORM_PIECE, L));
+    return ML_OK;
+}
+
+/* dx = a*dy + p*(x - mean) + q; in eval mode p = q = 0 and x is not read. */
+typedef struct { real mean, a, p, q; } ML_TYPED(batch_norm_slope);
+
+/* Channel c's sums are known, of dy and of dy*(x - mean): write dw and db, and say how to write dx. */
+ML_INLINE ML_TYPED(batch_norm_slope) ML_TYPED(batch_norm_settle_backward)(const ML_TYPED(batch_norm_work) *k, int64_t c,
+                                                                         double sum_dy, double sum_dyx)
+{
+    double n = (double)(k->B * k->L);
+    double rstd = k->training ? k->rstd[c] : 1 / sqrt(k->running_var[c] + k->eps);
+    double scale = k->w ? rstd * k->w[c] : rstd;
+    if (k->dw)
+        k->dw[c] = (real)(n > 0 ? sum_dyx * rstd : 0);   /* rstd of nothing is NaN */
+    if (k->db)
+        k->db[c] = (real)sum_dy;
+    if (!k->training)
+        return (ML_TYPED(batch_norm_slope)){k->mean[c], (real)scale, 0, 0};
+    return (ML_TYPED(batch_norm_slope)){k->mean[c], (real)scale, (real)(-scale * rstd * rstd * sum_dyx / n),
+                                        (real)(-scale * sum_dy / n)};
+}
+
+/* .mean = sum(dy), .m2 = sum(dy * (x - mean)) over rows of L values */
+static norm_moments ML_TYPED(batch_norm_sums)(const ML_TYPED(batch_norm_work) *k, int64_t c, int64_t first, int64_t rows)
+{
+    int64_t step = k->C * k->L, L = k->L;
+    norm_moments sums = {0, 0, 0};
+    rv mean = rv_set(k->mean[c]);
+    rv s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
+    int64_t since = 0;                          /* values in the lanes since they last joined the doubles */
+    for (int64_t r = first; r < first + rows; r++) {
+        const real *x = k->x + r * step + c * L, *dy = k->dy + r * step + c * L;
+        for (int64_t i0 = 0; i0 < L; i0 += NORM_BLOCK) {
+            int64_t i = i0, stop = ml_min(L, i0 + NORM_BLOCK);
+            for (; i + 2 * RN <= stop; i += 2 * RN) {
+                rv g = rv_load(dy + i), h = rv_load(dy + i + RN);
+                s0 += g;
+                s1 += h;
+                q0 = rv_fma(g, rv_load(x + i) - mean, q0);
+                q1 = rv_fma(h, rv_load(x + i + RN) - mean, q1);
+            }
+            for (; i < stop; i += RN) {
+                int64_t n = stop - i;
+                rv g = rv_load_upto(dy + i, n, 0);
+                s0 += g;
+                q0 = rv_fma(g, rv_load_upto(x + i, n, k->mean[c]) - mean, q0);
+            }
+            since += stop - i0;
+            if (since >= NORM_BLOCK) {
+                sums.mean += rv_sum(s0 + s1);
+                sums.m2 += rv_sum(q0 + q1);
+                s0 = s1 = q0 = q1 = (rv){0};
+                since = 0;
+            }
+        }
+    }
+    sums.mean += rv_sum(s0 + s1);
+    sums.m2 += rv_sum(q0 + q1);
+    return sums;
+}
+
+ML_INLINE void ML_TYPED(batch_norm_write_backward)(const real *x, const real *dy, real *dx, int64_t L,
+                                                   ML_TYPED(batch_norm_slope) line, int training)
+{
+    rv mean = rv_set(line.mean), a = rv_set(line.a), p = rv_set(line.p), q = rv_set(line.q);
+    if (!training) {
+        for (int64_t i = 0; i < L; i += RN)
+            rv_store_upto(dx + i, L - i, a * rv_load_upto(dy + i, L - i, 0));
+        return;
+    }
+    int64_t i = 0;
+    for (; i + RN <= L; i += RN)
+        rv_store(dx + i, rv_fma(a, rv_load(dy + i), rv_fma(p, rv_load(x + i) - mean, q)));
+    if (i < L)
+        rv_store_part(dx + i, L - i, rv_fma(a, rv_load_part(dy + i, L - i, 0),
+                                            rv_fma(p, rv_load_part(x + i, L - i, 0) - mean, q)));
+}
+
+static void ML_TYPED(batch_norm_backward_channels)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(batch_norm_work) *k = context;
+    for (int64_t c = begin; c < end; c++) {
+        norm_moments sums = ML_TYPED(batch_norm_sums)(k, c, 0, k->B);
+        ML_TYPED(batch_norm_slope) line = ML_TYPED(batch_norm_settle_backward)(k, c, sums.mean, sums.m2);
+        for (int64_t r = c; k->y && r < k->B * k->C; r += k->C)
+            ML_TYPED(batch_norm_write_backward)(k->x + r * k->L, k->dy + r * k->L, k->y + r * k->L, k->L, line,
+                                                k->training);
+    }
+}
+
+static void ML_TYPED(batch_norm_backward_parts)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(batch_norm_work) *k = context;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t first = i % k->splits * k->rows;
+        k->parts[i] = ML_TYPED(batch_norm_sums)(k, i / k->splits, first, ml_min(k->rows, k->B - first));
+    }
+}
+
+typedef struct {
+    const ML_TYPED(batch_norm_work) *k;
+    const ML_TYPED(batch_norm_slope) *lines;
+} ML_TYPED(batch_norm_backward_write_work);
+
+static void ML_TYPED(batch_norm_backward_write_rows)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(batch_norm_backward_write_work) *work = context;
+    const ML_TYPED(batch_norm_work) *k = work->k;
+    for (int64_t r = begin; r < end; r++)
+        ML_TYPED(batch_norm_write_backward)(k->x + r * k->L, k->dy + r * k->L, k->y + r * k->L, k->L,
+                                            work->lines[r % k->C], k->training);
+}
+
+static void ML_TYPED(batch_norm_backward_columns)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(batch_norm_work) *k = context;
+    int64_t C = k->C;
+    for (int64_t c = begin * RN; c < ml_min(C, end * RN); c += RN) {
+        const real *x = k->x + c, *dy = k->dy + c;
+        int64_t lanes = ml_min(RN, C - c);
+        rv mean = rv_load_upto(k->mean + c, lanes, 0), s = {0}, q = {0};
+        NORM_COLUMN_SUM(s, rv_load_upto(dy + r * C, lanes, 0))
+        NORM_COLUMN_SUM(q, rv_load_upto(dy + r * C, lanes, 0) * (rv_load_upto(x + r * C, lanes, 0) - mean))
+        rv a = {0}, p = {0}, shift = {0};
+        for (int i = 0; i < lanes; i++) {
+            ML_TYPED(batch_norm_slope) line = ML_TYPED(batch_norm_settle_backward)(k, c + i, s[i], q[i]);
+            a[i] = line.a;
+            p[i] = line.p;
+            shift[i] = line.q;
+        }
+        if (!k->y)
+            continue;
+        for (int64_t r = 0; r < k->B; r++) {
+            rv g = a * rv_load_upto(dy + r * C, lanes, 0);
+            if (k->training)
+                g += rv_fma(p, rv_load_upto(x + r * C, lanes, 0) - mean, shift);
+            rv_store_upto(k->y + c + r * C, lanes, g);
+        }
+    }
+}
+#undef NORM_COLUMN_SUM
+#undef NORM_COLUMN_ROWS
+
+/* dy x w mean rstd dx dw db; in eval mode the fourth and fifth are running_mean and running_var. */
+static int ML_TYPED(batch_norm_backward)(const ml_array *a, const void *settings, int training)
+{
+    const norm_settings *s = settings;
+    ML_TYPED(batch_norm_work) k = {
+        .dy = (const real *)a[0].data, .x = (const real *)a[1].data, .w = (const real *)a[2].data,
+        .mean = (real *)a[3].data, .rstd = (real *)a[4].data, .running_var = (real *)a[4].data,
+        .y = (real *)a[5].data, .dw = (real *)a[6].data, .db = (real *)a[7].data,
+        .eps = training ? 0 : s->eps, .training = training,
+        .B = a[1].shape[0], .C = a[1].shape[1], .L = a[1].shape[2]};
+    ML_TYPED(batch_norm_plan)(&k);
+    if (k.L == 1) {
+        ml_rt->parallel_for(ML_TYPED(batch_norm_backward_columns), &k, ml_ceil_div(k.C, RN),
+                            ml_grain(NORM_PIECE, k.B * RN));
+        return ML_OK;
+    }
+    if (k.splits == 1) {
+        ml_rt->parallel_for(ML_TYPED(batch_norm_backward_channels), &k, k.C, ml_grain(NORM_PIECE, k.B * k.L));
+        return ML_OK;
+    }
+    k.parts = ml_rt->scratch(0, (size_t)(k.C * k.splits) * sizeof *k.parts);
+    ML_TYPED(batch_norm_slope) *lines = ml_rt->scratch(1, (size_t)k.C * sizeof *lines);
+    if (!k.parts || !lines)
+        return ML_NO_MEMORY;
+    ml_rt->parallel_for(ML_TYPED(batch_norm_backward_parts), &k, k.C * k.splits, 1);
+    for (int64_t c = 0; c < k.C; c++) {
+        norm_moments sums = {0, 0, 0};
+        for (int64_t i = 0; i < k.splits; i++) {
+            sums.mean += k.parts[c * k.splits + i].mean;
+            sums.m2 += k.parts[c * k.splits + i].m2;
+        }
+        lines[c] = ML_TYPED(batch_norm_settle_backward)(&k, c, sums.mean, sums.m2);
+    }
+    ML_TYPED(batch_norm_backward_write_work) work = {&k, lines};
+    if (k.y)
+        ml_rt->parallel_for(ML_TYPED(batch_norm_backward_write_rows), &work, k.B * k.C, ml_grain(NORM_PIECE, k.L));
+    return ML_OK;
+}

@@ -1,0 +1,5 @@
+cdef class Family:
+    cdef readonly object name
+    cdef readonly object cpu
+    cdef dict elsewhere
+    cpdef on(self, array)

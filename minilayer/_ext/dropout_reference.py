@@ -1,0 +1,18 @@
+"""Dropout: a mask drawn from the random stream at a given position, so that backward draws it again instead of
+keeping it (Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014)."""
+import numpy as np
+
+from minilayer._ext import philox_reference
+
+
+def dropout(x, position, y, *, p):
+    """y[i] = x[i] / (1 - p) where u[i] >= p, else 0, with u the float32 uniforms of the stream at `position`.
+
+    For both dtypes element i takes word i % 4 of block i // 4. The gradient is the same map: dx = dropout(dy).
+    p = 1 gives zeros. A dropped value is 0 also where x is NaN or infinite.
+    """
+    u = np.empty(x.shape, np.float32)
+    philox_reference.uniform(position, u)
+    scale = x.dtype.type(1.0 / (1.0 - p) if p < 1 else 0.0)
+    y[...] = 0
+    np.multiply(x, scale, out=y, where=u.astype(float) >= p)

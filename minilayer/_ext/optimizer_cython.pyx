@@ -1,0 +1,93 @@
+# cython: language_level=3
+"""Optimiser steps over lists of arrays, compiled: optimizer_reference.py is the definition, c/optimizer.inc.h the loops.
+
+sgd, adam and scale give the reference's bits; norm_squared adds in another order, in float64 too.
+"""
+cimport numpy as cnp
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.stdint cimport int32_t, int64_t
+
+from minilayer._ext.runtime cimport describe, launch, ml_array, ml_kernel, ml_runtime, runtime
+
+cnp.import_array()
+
+cdef extern from "c/optimizer.h":
+    ctypedef struct ml_sgd_settings:
+        int64_t count
+        double momentum, dampening, weight_decay
+        int32_t nesterov, maximize
+    ctypedef struct ml_adam_settings:
+        int64_t count
+        double beta1, beta2, eps, weight_decay
+        int32_t decoupled, amsgrad, maximize
+    ctypedef struct ml_list_settings:
+        int64_t count
+    ctypedef struct optimizer_kernels:
+        ml_kernel sgd, adam, norm_squared, scale
+    const optimizer_kernels *optimizer_select(const ml_runtime *rt)
+
+cdef const optimizer_kernels *K = optimizer_select(runtime())
+
+
+cdef int step(str name, ml_kernel entry, tuple lists, Py_ssize_t count, numbers, const void *settings) except -1:
+    """Describe the arrays of the lists one after the other, then `numbers`, and run."""
+    cdef Py_ssize_t k, place = 0
+    cdef int64_t work = 0
+    cdef ml_array *a = <ml_array *> PyMem_Malloc((count * len(lists) + 1) * sizeof(ml_array))
+    if a == NULL:
+        raise MemoryError(f"{name}: no memory to describe {count} arrays")
+    try:
+        for arrays in lists:
+            if len(arrays) != count:
+                raise ValueError(f"{name}: expected lists of one length, got {count} and {len(arrays)} arrays")
+            for k in range(count):
+                describe(arrays[k], &a[place], <int> place, name)
+                work += a[place].size
+                place += 1
+        describe(numbers, &a[place], <int> place, name)
+        launch(name, entry, a, settings, work)
+    finally:
+        PyMem_Free(a)
+    return 0
+
+
+def sgd(params, grads, buffers, hyper, *, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False,
+        maximize=False):
+    """One step of stochastic gradient descent, hyper = [lr, first]."""
+    cdef ml_sgd_settings s
+    s.count = len(params)
+    s.momentum = momentum
+    s.dampening = dampening
+    s.weight_decay = weight_decay
+    s.nesterov = nesterov
+    s.maximize = maximize
+    step("sgd", K.sgd, (params, grads, buffers) if s.momentum != 0 else (params, grads), s.count, hyper, &s)
+
+
+def adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, hyper, *, betas=(0.9, 0.999), eps=1e-8,
+         weight_decay=0.0, decoupled=False, amsgrad=False, maximize=False):
+    """One step of Adam or AdamW, hyper = [lr, t]."""
+    cdef ml_adam_settings s
+    s.count = len(params)
+    s.beta1, s.beta2 = betas
+    s.eps = eps
+    s.weight_decay = weight_decay
+    s.decoupled = decoupled
+    s.amsgrad = amsgrad
+    s.maximize = maximize
+    step("adam", K.adam, (params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs) if amsgrad else
+         (params, grads, exp_avgs, exp_avg_sqs), s.count, hyper, &s)
+
+
+def norm_squared(grads, total):
+    """total[0] = the sum of the squares of all values."""
+    cdef ml_list_settings s
+    s.count = len(grads)
+    step("norm_squared", K.norm_squared, (grads,), s.count, total, &s)
+
+
+def scale(arrays, factor):
+    """Multiply every value by factor[0], in place."""
+    cdef ml_list_settings s
+    s.count = len(arrays)
+    step("scale", K.scale, (arrays,), s.count, factor, &s)

@@ -1,0 +1,184 @@
+"""Where arrays live, and how ops ask for them.
+
+On the CPU an array is a NumPy array; on another device it is an array class of that device with the same small
+vocabulary: shape, strides (bytes), dtype, ndim, size, reshape, transpose, basic slicing, and `device_type`. An op uses
+that vocabulary, the functions of this file and kernels, so that the same op runs wherever its arrays live.
+
+The third argument of `empty`, `zeros` and `full` is an array already on the wanted device.
+"""
+from numpy import dtype as dtype_of
+from numpy import ndarray
+
+from minilayer._ext import runtime
+from minilayer._ext.dispatch import family
+
+indexing = family("indexing")
+_devices: dict = {}
+
+
+def register(device_type: str, module) -> None:
+    """Make a device known: `module` has `is_available()`, `why_unavailable()`, `empty(shape, dtype)`,
+    `from_numpy(ndarray)`, `to_numpy(array)` and `as_strided(array, shape, strides, offset)`."""
+    _devices[device_type] = module
+
+
+def _module(device_type: str):
+    """The module behind a device's name; raises where it is unknown or cannot be used here."""
+    if device_type not in _devices and device_type == "cuda":
+        import minilayer.cuda       # registers itself; imported at first use, because most runs need no GPU
+        _devices.setdefault("cuda", minilayer.cuda)
+    module = _devices.get(device_type)
+    if module is None:
+        raise ValueError(f"device: expected 'cpu' or 'cuda', got {device_type!r}")
+    if not module.is_available():
+        raise RuntimeError(f"device {device_type!r} cannot be used here: {module.why_unavailable()}; use 'cpu'")
+    return module
+
+
+def device_of(x) -> str:
+    """The name of the device an array lives on."""
+    return "cpu" if type(x) is ndarray else x.device_type
+
+
+def to_device(x, device: str):
+    """The same values on `device` ("cpu", "cuda" or a registered one); x itself when it is there already."""
+    device = str(device).partition(":")[0]
+    here = device_of(x)
+    if device == here:
+        return x
+    if device == "cpu":
+        return _devices[here].to_numpy(x)
+    return _module(device).from_numpy(to_device(x, "cpu"))
+
+
+# ---- making arrays ----
+
+def empty(shape, dtype, like):
+    """Unset values, C order."""
+    if type(like) is ndarray:
+        return runtime.empty(shape, dtype)
+    return _devices[like.device_type].empty(shape, dtype)
+
+
+def empty_like(x):
+    """Unset values in x's shape and dtype, C order."""
+    if type(x) is ndarray:
+        return runtime.empty_like(x)
+    return _devices[x.device_type].empty(x.shape, x.dtype)
+
+
+def empty_broadcast(name, a, b, dtype=None):
+    """Unset values in the shape that a and b broadcast to; `name` is the operation, for the error."""
+    if type(a) is ndarray:
+        return runtime.empty_broadcast(name, a, b, dtype)
+    return empty(broadcast_shapes(name, a.shape, b.shape), dtype or a.dtype, a)
+
+
+def full(shape, value, dtype, like):
+    """An array filled with one number."""
+    x = empty(tuple(shape), dtype_of(dtype), like)
+    indexing.on(x).fill(x, value=value)
+    return x
+
+
+def zeros(shape, dtype, like):
+    """An array of zeros."""
+    return full(shape, 0, dtype, like)
+
+
+def copy(x):
+    """A new array with x's values, C order."""
+    y = empty_like(x)
+    indexing.on(x).copy(x, y)
+    return y
+
+
+def cast(x, dtype):
+    """A new array with x's values as another dtype, C order."""
+    y = empty(x.shape, dtype, x)
+    indexing.on(x).copy(x, y)
+    return y
+
+
+# ---- layout ----
+
+def is_contiguous(x) -> bool:
+    """Does x lie in C order without gaps?"""
+    if type(x) is ndarray:
+        return runtime.is_contiguous(x)
+    step = x.dtype.itemsize
+    for size, stride in zip(reversed(x.shape), reversed(x.strides), strict=True):
+        if size != 1 and stride != step:
+            return x.size == 0
+        step *= size
+    return True
+
+
+def contiguous(x):
+    """x itself where it lies in C order without gaps, else a copy that does."""
+    return x if is_contiguous(x) else copy(x)
+
+
+def as_strided(x, shape, strides, offset=0):
+    """A view of x's memory with any shape and strides (bytes), `offset` bytes from its first element. The caller
+    answers for its staying inside that memory."""
+    if type(x) is ndarray:
+        return runtime.as_strided(x, shape, strides, offset)
+    return _devices[x.device_type].as_strided(x, shape, strides, offset)
+
+
+def broadcast_to(x, shape):
+    """A view of x in a larger shape, with zero strides where an axis is repeated."""
+    if type(x) is ndarray:
+        return runtime.broadcast_to(x, shape)
+    lead = len(shape) - x.ndim
+    strides = [0] * lead
+    for size, stride, wanted in zip(x.shape, x.strides, shape[lead:], strict=True):
+        if size != wanted and size != 1:
+            raise ValueError(f"broadcast_to: cannot broadcast shape {x.shape} to {shape}")
+        strides.append(stride if size == wanted else 0)
+    return as_strided(x, shape, tuple(strides), 0)
+
+
+def owns(x) -> bool:
+    """Does this array own its memory alone, rather than view another array's?"""
+    return runtime.owns(x) if type(x) is ndarray else x.owns
+
+
+def broadcast_shapes(name, *shapes) -> tuple:
+    """The shape that all of these broadcast to; `name` is the operation, for the error."""
+    ndim = max(len(s) for s in shapes)
+    result = [1] * ndim
+    for shape in shapes:
+        for axis, size in enumerate(shape, ndim - len(shape)):
+            if size != 1 and result[axis] != 1 and result[axis] != size:
+                raise ValueError(
+                    f"{name}: expected shapes that broadcast (equal or 1 on every axis, counted from the last), "
+                    f"got {' and '.join(map(str, shapes))}; reshape or transpose one of them")
+            if size != 1:
+                result[axis] = size
+    return tuple(result)
+
+
+def normalize_axis(name, dim, ndim) -> int:
+    """The axis a `dim` argument means, 0 <= axis < ndim; negative ones count from the end."""
+    if not hasattr(dim, "__index__") or isinstance(dim, bool):
+        raise TypeError(f"{name}: expected dim to be an integer, got {dim!r}")
+    axis = dim.__index__()
+    if not -max(ndim, 1) <= axis < max(ndim, 1):
+        raise IndexError(f"{name}: expected dim in [{-max(ndim, 1)}, {max(ndim, 1) - 1}] for a tensor with {ndim} "
+                         f"dimensions, got {axis}")
+    return axis % max(ndim, 1)
+
+
+def normalize_axes(name, dim, ndim) -> tuple:
+    """The axes that a `dim` argument (None for all, an integer, or several) means, in rising order."""
+    if dim is None:
+        return tuple(range(ndim))
+    if hasattr(dim, "__index__"):
+        dim = (dim,)
+    axes = sorted(normalize_axis(name, d, ndim) for d in dim)
+    for first, second in zip(axes, axes[1:], strict=False):
+        if first == second:
+            raise ValueError(f"{name}: expected each dim once, got {tuple(dim)} for a tensor with {ndim} dimensions")
+    return tuple(axes) if ndim else ()

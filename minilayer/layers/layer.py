@@ -1,0 +1,433 @@
+"""Layer: learnable parameters, a fixed operation on them, and the names that tie a model together.
+
+A layer is a plain Python class. Assigning a Parameter, a Layer or a registered buffer to one of its attributes is what
+registers it; the value itself stays an ordinary attribute. `forward` is a few calls into functions.
+
+    class Scale(Layer):
+        def __init__(self, features):
+            super().__init__()
+            self.weight = Parameter(ones(features))
+
+        def forward(self, x):
+            return x * self.weight
+"""
+import warnings
+from collections import OrderedDict, namedtuple
+
+from minilayer.ops.boundary import Boundary
+from minilayer.tape import apply, cast, thread_state
+from minilayer.tensor import Hook, Tensor, as_dtype
+
+PARAMETER, BUFFER, CHILD = "parameter", "buffer", "layer"
+LoadResult = namedtuple("LoadResult", "missing_keys unexpected_keys")
+
+
+class Parameter(Tensor):
+    """A tensor that a layer learns: it requires a gradient, and a layer it is assigned to lists it."""
+
+    def __init__(self, data, requires_grad=True):
+        super().__init__(data, requires_grad=requires_grad)
+
+    def __repr__(self):
+        return "Parameter containing:\n" + super().__repr__()
+
+
+class Layer:
+    """Base class of all layers: parameters, buffers, children, modes, hooks and state.
+
+    Subclasses define `forward`. `repr` shows the tree with the shapes and counts of its parameters.
+    """
+
+    def __new__(cls, *args, **kwargs):
+        self = super().__new__(cls)
+        self.__dict__.update(_kinds={}, _transient=set(), _name=None, training=True,
+                             _forward_pre_hooks=[], _forward_hooks=[], _backward_hooks=[])
+        return self
+
+    def __init__(self):
+        """Nothing to do: registration works from the start, and subclasses may call this as they are used to."""
+
+    def forward(self, *inputs):
+        """What the layer computes."""
+        raise NotImplementedError(f"{type(self).__name__}: a Layer defines forward(self, ...)")
+
+    def __call__(self, *inputs, **kwargs):
+        layers = thread_state().layers
+        layers.append(self)
+        try:
+            if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks:
+                return self._call_with_hooks(inputs, kwargs)
+            return self.forward(*inputs, **kwargs)
+        except Exception as error:
+            if not getattr(error, "_minilayer_noted", False):
+                error._minilayer_noted = True
+                path = ".".join(layer._name or type(layer).__name__ for layer in layers)
+                error.add_note(f"in layer {path}: {self.describe()}")
+            raise
+        finally:
+            layers.pop()
+
+    # ---- registering ----
+
+    def __setattr__(self, name, value):
+        kinds = self._kinds
+        kind = PARAMETER if isinstance(value, Parameter) else CHILD if isinstance(value, Layer) else None
+        known = kinds.get(name)
+        if kind is None and known is not None and value is not None:
+            if known != BUFFER or not isinstance(value, Tensor):
+                expected = {PARAMETER: "a Parameter", BUFFER: "a Tensor", CHILD: "a Layer"}[known]
+                raise TypeError(f"{type(self).__name__}.{name}: expected {expected} or None, as {name!r} is registered "
+                                f"as a {known}; got {type(value).__name__}")
+        elif kind is not None and kind != known:
+            kinds[name] = kind
+        if kind is CHILD:
+            value.__dict__["_name"] = name
+        self.__dict__[name] = value
+
+    def __delattr__(self, name):
+        self._kinds.pop(name, None)
+        object.__delattr__(self, name)
+
+    def _check_name(self, name, what):
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"{what}: expected a name without dots, got {name!r}")
+        if name in self.__dict__ and name not in self._kinds:
+            raise KeyError(f"{what}: {type(self).__name__} has an attribute {name!r} already; choose another name")
+
+    def register_parameter(self, name, parameter):
+        """Register a parameter, or None for one that is left out."""
+        self._check_name(name, "register_parameter")
+        if parameter is not None and not isinstance(parameter, Parameter):
+            raise TypeError(f"register_parameter: expected a Parameter or None, got {type(parameter).__name__}")
+        self._kinds[name] = PARAMETER
+        self.__dict__[name] = parameter
+
+    def register_buffer(self, name, tensor, persistent=True):
+        """Register a tensor that is state but not learned (running statistics). `persistent=False` keeps it out of
+        `state_dict`."""
+        self._check_name(name, "register_buffer")
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(f"register_buffer: expected a Tensor or None, got {type(tensor).__name__}")
+        self._kinds[name] = BUFFER
+        self.__dict__[name] = tensor
+        (self._transient.discard if persistent else self._transient.add)(name)
+
+    def add_module(self, name, layer):
+        """Register a child by name."""
+        self._check_name(name, "add_module")
+        if layer is not None and not isinstance(layer, Layer):
+            raise TypeError(f"add_module: expected a Layer or None, got {type(layer).__name__}")
+        self._kinds[name] = CHILD
+        self.__dict__[name] = layer
+        if layer is not None:
+            layer.__dict__["_name"] = name
+
+    register_module = add_module
+
+    # ---- walking ----
+
+    def _own(self, kind):
+        return [(n, self.__dict__[n]) for n, k in self._kinds.items() if k == kind and self.__dict__.get(n) is not None]
+
+    def named_children(self):
+        """(name, layer) of the direct children, each layer once."""
+        seen = set()
+        for name, child in self._own(CHILD):
+            if id(child) not in seen:
+                seen.add(id(child))
+                yield name, child
+
+    def children(self):
+        return (child for _, child in self.named_children())
+
+    def named_modules(self, memo=None, prefix="", remove_duplicate=True):
+        """(path, layer) of this layer and all below it, depth first, each once."""
+        memo = set() if memo is None else memo
+        if id(self) in memo:
+            return
+        if remove_duplicate:
+            memo.add(id(self))
+        yield prefix, self
+        for name, child in self._own(CHILD):
+            yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+    def modules(self):
+        return (layer for _, layer in self.named_modules())
+
+    def _named(self, kind, prefix, recurse, remove_duplicate=True):
+        seen = set()
+        layers = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        for path, layer in layers:
+            for name, value in layer._own(kind):
+                if not remove_duplicate or id(value) not in seen:
+                    seen.add(id(value))
+                    yield (f"{path}.{name}" if path else name), value
+
+    def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
+        """(path, parameter), a shared parameter once."""
+        return self._named(PARAMETER, prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse=True):
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix="", recurse=True, remove_duplicate=True):
+        return self._named(BUFFER, prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse=True):
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target):
+        """The layer at a dotted path."""
+        layer = self
+        for name in filter(None, target.split(".")):
+            if layer._kinds.get(name) != CHILD or layer.__dict__[name] is None:
+                known = ", ".join(n for n, _ in layer.named_children()) or "none"
+                raise AttributeError(f"get_submodule: {type(layer).__name__} has no layer {name!r} (of {target!r}); "
+                                     f"its layers: {known}")
+            layer = layer.__dict__[name]
+        return layer
+
+    # ---- modes and places ----
+
+    def apply(self, function):
+        """Call `function` on every layer below this one, then on this one; returns self."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    def train(self, mode=True):
+        """Training mode (dropout drops, batch normalisation learns its statistics), or not; returns self."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"train: expected True or False, got {mode!r}")
+        for layer in self.modules():
+            layer.training = mode
+        return self
+
+    def eval(self):
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad=True):
+        """Let all parameters be learned, or freeze them; returns self."""
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none=True):
+        """Forget the gradients of all parameters (`set_to_none=False`: fill them with zeros)."""
+        for p in self.parameters():
+            if set_to_none:
+                p.grad = None
+            elif p.grad is not None:
+                p.grad = p.grad.detach()
+                p.grad.zero_()
+
+    def to(self, *args, dtype=None, device=None):
+        """Move parameters and buffers to a device, cast the float ones to a dtype, or both; returns self."""
+        for a in args:
+            if isinstance(a, Tensor):
+                device, dtype = a.device, a.dtype
+            elif isinstance(a, str) and a.partition(":")[0] in ("cpu", "cuda"):
+                device = a
+            elif a is not None:
+                dtype = a
+        if dtype is not None and as_dtype(dtype).kind != "f":
+            raise TypeError(f"to: expected float32 or float64 for a layer's parameters, got {dtype!r}")
+
+        def convert(t):
+            t = t.detach()
+            if dtype is not None and t.dtype.kind == "f":
+                t = cast(t, as_dtype(dtype))
+            return t if device is None else t.to(device=device)
+        for layer in self.modules():
+            for _, p in layer._own(PARAMETER):
+                p.data = convert(p)
+                if p.grad is not None:
+                    p.grad = convert(p.grad)
+            for name, b in layer._own(BUFFER):
+                layer.__dict__[name] = convert(b)
+        return self
+
+    def cpu(self):
+        return self.to("cpu")
+
+    def cuda(self):
+        return self.to("cuda")
+
+    def float(self):
+        return self.to(dtype="float32")
+
+    def double(self):
+        return self.to(dtype="float64")
+
+    # ---- state ----
+
+    def state_dict(self, prefix=""):
+        """Every parameter and persistent buffer by path, as detached tensors that share the layer's memory."""
+        state = OrderedDict()
+        for path, layer in self.named_modules(prefix=prefix.rstrip("."), remove_duplicate=False):
+            for kind in (PARAMETER, BUFFER):
+                for name, value in layer._own(kind):
+                    if name not in layer._transient:
+                        state[f"{path}.{name}" if path else name] = value.detach()
+        return state
+
+    def load_state_dict(self, state_dict, strict=True):
+        """Copy values by path into the parameters and buffers. Nothing is changed unless everything fits.
+
+        `strict=True` asks for exactly the layer's own keys; otherwise missing and unexpected ones are returned.
+        Values may be tensors or ndarrays; they are cast to the layer's dtypes.
+        """
+        if not hasattr(state_dict, "keys"):
+            raise TypeError(f"load_state_dict: expected a dict of tensors by name, got {type(state_dict).__name__}")
+        own = self.state_dict()
+        missing = [k for k in own if k not in state_dict]
+        unexpected = [k for k in state_dict if k not in own]
+        problems = []
+        if strict and missing:
+            problems.append(f"missing: {', '.join(missing)}")
+        if strict and unexpected:
+            problems.append(f"unexpected: {', '.join(unexpected)}")
+        values = {}
+        for key in own:
+            if key in state_dict:
+                value = state_dict[key]
+                if not hasattr(value, "shape"):
+                    problems.append(f"{key}: expected a tensor, got {type(value).__name__}")
+                    continue
+                if tuple(value.shape) != own[key].shape:
+                    problems.append(f"{key}: expected shape {own[key].shape}, got {tuple(value.shape)}")
+                    continue
+                values[key] = value if isinstance(value, Tensor) else Tensor(value)
+        if problems:
+            raise RuntimeError(f"load_state_dict: the state does not fit {type(self).__name__}: " + "; ".join(problems)
+                               + ("; pass strict=False to load what fits by name" if strict else ""))
+        for key, value in values.items():
+            own[key].copy_(value.detach().to(device=own[key].device))
+        return LoadResult(missing, unexpected)
+
+    def __getstate__(self):
+        return self.__dict__.copy()
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+
+    # ---- hooks ----
+
+    def _add_hook(self, hooks, hook):
+        hooks.append(hook)
+        return Hook(lambda: hooks.remove(hook) if hook in hooks else None)
+
+    def register_forward_pre_hook(self, hook):
+        """Call `hook(layer, inputs)` before forward; what it returns (not None) replaces the inputs."""
+        return self._add_hook(self._forward_pre_hooks, hook)
+
+    def register_forward_hook(self, hook):
+        """Call `hook(layer, inputs, output)` after forward; what it returns (not None) replaces the output."""
+        return self._add_hook(self._forward_hooks, hook)
+
+    def register_full_backward_hook(self, hook):
+        """Call `hook(layer, grad_input, grad_output)` when the gradients of the layer's inputs are known; a tuple it
+        returns replaces them."""
+        return self._add_hook(self._backward_hooks, hook)
+
+    def _call_with_hooks(self, inputs, kwargs):
+        for hook in list(self._forward_pre_hooks):
+            changed = hook(self, inputs)
+            if changed is not None:
+                inputs = changed if isinstance(changed, tuple) else (changed,)
+        boundary = None
+        if self._backward_hooks:
+            boundary = _BackwardHooks(self)
+            inputs = boundary.enter(inputs)
+        output = self.forward(*inputs, **kwargs)
+        for hook in list(self._forward_hooks):
+            changed = hook(self, inputs, output)
+            if changed is not None:
+                output = changed
+        return output if boundary is None else boundary.leave(output)
+
+    # ---- showing ----
+
+    def extra_repr(self):
+        """The settings, as `repr` shows them between the parentheses."""
+        return ""
+
+    def describe(self):
+        """One line: the layer with its settings."""
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+    def __repr__(self):
+        return "\n".join(self._lines()) + self._total()
+
+    def _total(self):
+        count = sum(p.numel() for p in self.parameters())
+        if not self._own(CHILD) or not count:
+            return ""
+        frozen = sum(p.numel() for p in self.parameters() if not p.requires_grad)
+        return f"    # {count:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
+
+    def _lines(self):
+        shapes = ", ".join(f"{n} {tuple(p.shape)}" for n, p in self._own(PARAMETER))
+        count = sum(p.numel() for _, p in self._own(PARAMETER))
+        note = f"    # {shapes}: {count:,}" if shapes else ""
+        children = self._own(CHILD)
+        if not children:
+            return [self.describe() + note]
+        lines = [f"{type(self).__name__}({self.extra_repr()}{note}"]
+        for name, child in children:
+            first, *rest = child._lines()
+            lines += [f"  ({name}): {first}", *("  " + line for line in rest)]
+        return [*lines, ")"]
+
+
+class _BackwardHooks:
+    """Runs a layer's backward hooks: one boundary where the inputs enter, one where the outputs leave, so that the
+    gradients seen are those of this call alone."""
+
+    def __init__(self, layer):
+        self.layer = layer
+        self.grad_output = None
+        self.entered = False
+
+    @staticmethod
+    def _through(values, callback):
+        places = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
+        if places:
+            passed = apply(Boundary(callback), *[values[i] for i in places])
+            for i, v in zip(places, passed, strict=True):
+                values[i] = v
+        return bool(places)
+
+    def enter(self, inputs):
+        values = list(inputs)
+        self.entered = self._through(values, self.on_input)
+        return tuple(values)
+
+    def leave(self, output):
+        values = list(output) if isinstance(output, (tuple, list)) else [output]
+        if not self._through(values, self.on_output):
+            warnings.warn(f"{type(self.layer).__name__}: backward hooks need an output that requires a gradient; they "
+                          "will not be called", stacklevel=3)
+        return type(output)(values) if isinstance(output, (tuple, list)) else values[0]
+
+    def on_output(self, gradients):
+        self.grad_output = gradients
+        return gradients if self.entered else self.run((None,)) and gradients
+
+    def on_input(self, gradients):
+        return self.run(gradients)
+
+    def run(self, grad_input):
+        for hook in list(self.layer._backward_hooks):
+            changed = hook(self.layer, grad_input, self.grad_output)
+            if changed is not None:
+                changed = changed if isinstance(changed, tuple) else (changed,)
+                if len(changed) != len(grad_input):
+                    raise RuntimeError(f"{type(self.layer).__name__}: a backward hook returned {len(changed)} gradients, "
+                                       f"expected {len(grad_input)}")
+                grad_input = changed
+        return grad_input
+
+
+Module = Layer

@@ -1,0 +1,470 @@
+# cython: language_level=3
+"""Arithmetic between tensors: + - * / ** // %, maximum and minimum, comparisons, logic, and where.
+
+All broadcast, and meet in one dtype by PyTorch's rule before they come here. A rule gives each gradient in the shape
+of the output; the engine sums it back to the input's shape where that was broadcast. The arrays saved are those that
+a wanted gradient reads and no others, so that the rest may be changed in place or let go.
+"""
+import builtins
+
+import cython
+
+from minilayer._ext.dispatch import Family, family
+from minilayer.device import broadcast_shapes, cast, empty, empty_broadcast, empty_like
+from minilayer.tape import (
+    Node,
+    Op,
+    TensorBase,
+    apply,
+    apply2,
+    boolean,
+    constant,
+    elementwise_cost,
+    float32,
+    result_type,
+    wrap,
+)
+from minilayer.tape import cast as cast_tensor
+
+kernels = cython.declare(Family, family("arithmetic"))
+elementwise = family("elementwise")
+
+
+class Binary(Op):
+    """y = f(a, b), element by element."""
+    broadcasts = True
+    promotes = "same"
+    accepts_bool = True
+
+    def forward(self, node: Node, a, b):
+        if not self.accepts_bool and a.dtype.kind == "b":
+            raise TypeError(f"{self.name}: expected numbers, got bool; convert with .long() or .float(), or use the "
+                            "logical operators & | ^")
+        y = empty_broadcast(self.name, a, b)
+        getattr(kernels.on(a), self.name)(a, b, y)
+        self.save(node, a, b)
+        return y
+
+    def save(self, node: Node, a, b):
+        """Keep what backward reads."""
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 1, 1)
+
+
+class Add(Op):
+    """y = a + b;  da = db = dy.  On bool: or."""
+    name = "add"
+    broadcasts = True
+    promotes = "same"
+
+    def forward(self, node: Node, a, b):
+        y = empty_broadcast("add", a, b)
+        kernels.on(a).add(a, b, y)
+        return y
+
+    def backward(self, node: Node, dy):
+        return dy, dy
+
+    def backward_graph(self, node: Node, dy):
+        return dy, dy
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 1, 0)
+
+
+class Sub(Binary):
+    """y = a - b;  da = dy, db = -dy"""
+    name = "sub"
+    accepts_bool = False
+
+    def backward(self, node: Node, dy):
+        if not node.needs(1):
+            return dy, None
+        db = empty_like(dy)
+        elementwise.on(dy).neg(dy, db)
+        return dy, db
+
+    def backward_graph(self, node: Node, dy):
+        return dy, -dy if node.needs(1) else None
+
+
+class Mul(Op):
+    """y = a b;  da = dy b, db = dy a.  On bool: and."""
+    name = "mul"
+    broadcasts = True
+    promotes = "same"
+
+    def forward(self, node: Node, a, b):
+        y = empty_broadcast("mul", a, b)
+        kernels.on(a).mul(a, b, y)
+        if node.recording:
+            node.save(a if node.needs(1) else None, b if node.needs(0) else None)
+        return y
+
+    def backward(self, node: Node, dy):
+        a, b = node.saved
+        da = db = None
+        if node.needs(0):
+            da = empty_like(dy)
+            kernels.on(dy).mul(dy, b, da)
+        if node.needs(1):
+            db = empty_like(dy)
+            kernels.on(dy).mul(dy, a, db)
+        return da, db
+
+    def backward_graph(self, node: Node, dy):
+        a, b = node.saved_tensors
+        return dy * b if node.needs(0) else None, dy * a if node.needs(1) else None
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 1, 1)
+
+
+class Div(Binary):
+    """y = a / b;  da = dy / b, db = -(dy / b) (a / b).  Integers become float32."""
+    name = "div"
+    promotes = "float"
+
+    def forward(self, node: Node, a, b):
+        if a.dtype.kind != "f":
+            a, b = cast(a, float32), cast(b, float32)
+        return Binary.forward(self, node, a, b)
+
+    def save(self, node: Node, a, b):
+        if node.recording:
+            node.save(a if node.needs(1) else None, b)
+
+    def backward(self, node: Node, dy):
+        a, b = node.saved
+        da = empty_like(dy)
+        kernels.on(dy).div(dy, b, da)
+        if not node.needs(1):
+            return da, None
+        db = empty_like(dy)
+        kernels.on(dy).div(a, b, db)
+        kernels.on(dy).mul(db, da, db)
+        elementwise.on(dy).neg(db, db)
+        return da, db
+
+    def backward_graph(self, node: Node, dy):
+        a, b = node.saved_tensors
+        da = dy / b
+        return da, -(da * (a / b)) if node.needs(1) else None
+
+
+class Pow(Binary):
+    """y = a^b;  da = dy b a^(b-1), 0 where b = 0;  db = dy y log a, 0 where a = 0 and b >= 0"""
+    name = "pow"
+    accepts_bool = False
+
+    def save(self, node: Node, a, b):
+        node.save(a, b)
+
+    def backward(self, node: Node, dy):
+        a, b = node.saved
+        da = empty_like(dy) if node.needs(0) else None
+        db = empty_like(dy) if node.needs(1) else None
+        kernels.on(dy).pow_backward(a, b, dy, da, db)
+        return da, db
+
+    def backward_graph(self, node: Node, dy):
+        a, b = node.saved_tensors
+        da = db = None
+        if node.needs(0):
+            da = where(eq(b, 0), 0.0, dy * b * pow(a, b - 1))
+        if node.needs(1):
+            flat = logical_and(eq(a, 0), ge(b, 0))
+            a = where(flat, 1.0, a)         # 1 in place of 0: a log that is infinite would spoil the masked gradient
+            db = where(flat, 0.0, dy * pow(a, b) * a.log())
+        return da, db
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 20, 40)
+
+
+class Maximum(Binary):
+    """y = max(a, b), NaN where either is;  the larger takes dy, equal ones half each"""
+    name = "maximum"
+
+    def save(self, node: Node, a, b):
+        node.save(a, b)
+
+    def backward(self, node: Node, dy):
+        a, b = node.saved
+        da = empty_like(dy) if node.needs(0) else None
+        db = empty_like(dy) if node.needs(1) else None
+        getattr(kernels.on(dy), self.name + "_backward")(a, b, dy, da, db)
+        return da, db
+
+    def loses(self, a, b):
+        """Where a is not the result."""
+        return lt(a, b)
+
+    def backward_graph(self, node: Node, dy):
+        a, b = node.saved_tensors
+        half = where(eq(a, b), dy * 0.5, dy)
+        return (where(self.loses(a, b), 0.0, half) if node.needs(0) else None,
+                where(self.loses(b, a), 0.0, half) if node.needs(1) else None)
+
+
+class Minimum(Maximum):
+    """y = min(a, b), NaN where either is;  the smaller takes dy, equal ones half each"""
+    name = "minimum"
+
+    def loses(self, a, b):
+        return gt(a, b)
+
+
+class FloorDivide(Binary):
+    """y = floor(a / b)"""
+    name = "floor_divide"
+    differentiable = False
+    accepts_bool = False
+
+
+class TruncDivide(Binary):
+    """y = a / b, rounded towards zero"""
+    name = "trunc_divide"
+    differentiable = False
+    accepts_bool = False
+
+
+class Remainder(Binary):
+    """y = a - floor(a / b) b, of the divisor's sign as in Python;  da = dy, db = -dy floor(a / b)"""
+    name = "remainder"
+    accepts_bool = False
+
+    def save(self, node: Node, a, b):
+        if node.recording and node.needs(1):
+            node.save(a, b)
+
+    def backward(self, node: Node, dy):
+        if not node.needs(1):
+            return dy, None
+        a, b = node.saved
+        db = empty_like(dy)
+        kernels.on(dy).floor_divide(a, b, db)
+        kernels.on(dy).mul(db, dy, db)
+        elementwise.on(dy).neg(db, db)
+        return dy, db
+
+    def backward_graph(self, node: Node, dy):
+        if not node.needs(1):
+            return dy, None
+        a, b = node.saved_tensors
+        return dy, -(dy * floor_divide(a, b))
+
+
+# ---- comparisons and logic: bool, no gradient ----
+
+class Comparison(Op):
+    """y = a ? b, a bool"""
+    broadcasts = True
+    promotes = "same"
+    differentiable = False
+
+    def forward(self, node: Node, a, b):
+        y = empty_broadcast(self.name, a, b, boolean)
+        getattr(kernels.on(a), self.name)(a, b, y)
+        return y
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 1, 0)
+
+
+class Eq(Comparison):
+    """y = a == b"""
+    name = "eq"
+
+
+class Ne(Comparison):
+    """y = a != b"""
+    name = "ne"
+
+
+class Lt(Comparison):
+    """y = a < b"""
+    name = "lt"
+
+
+class Le(Comparison):
+    """y = a <= b"""
+    name = "le"
+
+
+class Gt(Comparison):
+    """y = a > b"""
+    name = "gt"
+
+
+class Ge(Comparison):
+    """y = a >= b"""
+    name = "ge"
+
+
+class LogicalAnd(Comparison):
+    """y = a and b; what is not zero holds"""
+    name = "logical_and"
+
+
+class LogicalOr(Comparison):
+    """y = a or b; what is not zero holds"""
+    name = "logical_or"
+
+
+class LogicalXor(Comparison):
+    """y = just one of a and b; what is not zero holds"""
+    name = "logical_xor"
+
+
+# ---- where ----
+
+class Where(Op):
+    """y = a where c holds, else b;  da = dy where c holds, else 0;  db the other way round"""
+    name = "where"
+    broadcasts = True
+
+    def forward(self, node: Node, c, a, b):
+        if c.dtype.kind != "b":
+            raise TypeError(f"where: expected a condition of bools, got {c.dtype}; compare it, as in where(x != 0, a, b)")
+        y = empty(broadcast_shapes("where", c.shape, a.shape, b.shape), a.dtype, a)
+        kernels.on(a).where(c, a, b, y)
+        node.save(c)
+        return y
+
+    def backward(self, node: Node, dy):
+        (c,) = node.saved
+        da = empty_like(dy) if node.needs(1) else None
+        db = empty_like(dy) if node.needs(2) else None
+        kernels.on(dy).where_backward(c, dy, da, db)
+        return None, da, db
+
+    def backward_graph(self, node: Node, dy):
+        (c,) = node.saved_tensors
+        return None, where(c, dy, 0.0) if node.needs(1) else None, where(c, 0.0, dy) if node.needs(2) else None
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+# ---- the public functions ----
+
+_ADD, _SUB, _MUL, _DIV, _POW = Add(), Sub(), Mul(), Div(), Pow()
+_MAXIMUM, _MINIMUM, _REMAINDER = Maximum(), Minimum(), Remainder()
+_FLOOR_DIVIDE, _TRUNC_DIVIDE, _WHERE = FloorDivide(), TruncDivide(), Where()
+_EQ, _NE, _LT, _LE, _GT, _GE = Eq(), Ne(), Lt(), Le(), Gt(), Ge()
+_AND, _OR, _XOR = LogicalAnd(), LogicalOr(), LogicalXor()
+
+
+def add(input, other, *, alpha=1):
+    """input + alpha other"""
+    return apply2(_ADD, input, other if alpha == 1 else apply2(_MUL, other, alpha))
+
+
+def sub(input, other, *, alpha=1):
+    """input - alpha other"""
+    return apply2(_SUB, input, other if alpha == 1 else apply2(_MUL, other, alpha))
+
+
+def mul(input, other):
+    """input times other, element by element"""
+    return apply2(_MUL, input, other)
+
+
+def div(input, other, *, rounding_mode=None):
+    """input / other as floats; with rounding_mode "floor" or "trunc" rounded down or towards zero, integers staying integers"""
+    if rounding_mode is None:
+        return apply2(_DIV, input, other)
+    if rounding_mode == "floor":
+        return apply2(_FLOOR_DIVIDE, input, other)
+    if rounding_mode == "trunc":
+        return apply2(_TRUNC_DIVIDE, input, other)
+    raise ValueError(f'div: expected rounding_mode None, "floor" or "trunc", got {rounding_mode!r}')
+
+
+true_divide = div
+
+
+def floor_divide(input, other):
+    """floor(input / other); a division of integers by zero raises ZeroDivisionError"""
+    return apply2(_FLOOR_DIVIDE, input, other)
+
+
+def remainder(input, other):
+    """input - floor(input / other) other: Python's %, with the divisor's sign"""
+    return apply2(_REMAINDER, input, other)
+
+
+def pow(input, exponent):
+    """input to the power of exponent"""
+    if (isinstance(exponent, builtins.int) and exponent < 0 and isinstance(input, TensorBase)
+            and input.array.dtype.kind != "f"):
+        raise ValueError(f"pow: an integer tensor to the negative power {exponent} has no integer result; "
+                         "convert it with .float()")
+    return apply2(_POW, input, exponent)
+
+
+def maximum(input, other):
+    """The larger of the two, element by element; NaN where either is"""
+    return apply2(_MAXIMUM, input, other)
+
+
+def minimum(input, other):
+    """The smaller of the two, element by element; NaN where either is"""
+    return apply2(_MINIMUM, input, other)
+
+
+def eq(input, other):
+    """Where input == other"""
+    return apply(_EQ, input, other)
+
+
+def ne(input, other):
+    """Where input != other"""
+    return apply(_NE, input, other)
+
+
+def lt(input, other):
+    """Where input < other"""
+    return apply(_LT, input, other)
+
+
+def le(input, other):
+    """Where input <= other"""
+    return apply(_LE, input, other)
+
+
+def gt(input, other):
+    """Where input > other"""
+    return apply(_GT, input, other)
+
+
+def ge(input, other):
+    """Where input >= other"""
+    return apply(_GE, input, other)
+
+
+def logical_and(input, other):
+    """Where both hold (are not zero)"""
+    return apply(_AND, input, other)
+
+
+def logical_or(input, other):
+    """Where at least one holds (is not zero)"""
+    return apply(_OR, input, other)
+
+
+def logical_xor(input, other):
+    """Where just one holds (is not zero)"""
+    return apply(_XOR, input, other)
+
+
+def where(condition, input, other):
+    """input where condition (bool) holds, else other; either may be a number. Gradients flow to the chosen side."""
+    if not isinstance(condition, TensorBase):
+        raise TypeError(f"where: expected a tensor of bools as condition, got {type(condition).__name__}")
+    dtype = result_type(input, other)
+    like = condition.array if condition.array.dtype == dtype else empty((0,), dtype, condition.array)
+    sides = [cast_tensor(x, dtype) if isinstance(x, TensorBase) else wrap(constant(x, like, "where")) for x in (input, other)]
+    return apply(_WHERE, condition, *sides)

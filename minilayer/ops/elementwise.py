@@ -1,0 +1,575 @@
+# cython: language_level=3
+"""Functions of one tensor, element by element: exp, tanh, relu, round, clamp, isnan and their kin.
+
+Each op names the kernel that computes it and says what its gradient reads: the input (`saves = "x"`), the output
+("y"), or nothing. Where a kernel `<name>_backward(saved, dy, dx)` exists, the rule is in that kernel; the few others
+compose theirs here.
+"""
+import math
+import numbers
+
+from minilayer._ext.dispatch import family
+from minilayer.device import cast, empty, empty_like, full, zeros
+from minilayer.tape import Op, TensorBase, apply, boolean, elementwise_cost, float32
+from minilayer.tape import cast as cast_tensor
+
+kernels = family("elementwise")
+arithmetic = family("arithmetic")
+
+
+class Unary(Op):
+    """y = f(x), element by element; dx = f'(x) dy."""
+    promotes = "float"              # integers become float32
+    saves = ""
+    flops = 1                       # of a value forward
+
+    def forward(self, node, x):
+        y = empty_like(x)
+        getattr(kernels.on(x), self.name)(x, y)
+        if self.saves:
+            node.save(x if self.saves == "x" else y)
+        return y
+
+    def backward(self, node, dy):
+        (saved,) = node.saved
+        dx = empty_like(dy)
+        getattr(kernels.on(dy), self.name + "_backward")(saved, dy, dx)
+        return dx
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, self.flops, 2)
+
+
+def _product(a, b):
+    """a b as a new array of a's shape."""
+    y = empty_like(a)
+    arithmetic.on(a).mul(a, b, y)
+    return y
+
+
+# ---- signs, squares, roots ----
+
+class Neg(Unary):
+    """y = -x;  dx = -dy"""
+    name = "neg"
+    promotes = None
+
+    def forward(self, node, x):
+        if x.dtype.kind == "b":
+            raise TypeError("neg: expected numbers, got bool; use ~ or logical_not")
+        return Unary.forward(self, node, x)
+
+    def backward(self, node, dy):
+        dx = empty_like(dy)
+        kernels.on(dy).neg(dy, dx)
+        return dx
+
+    def backward_graph(self, node, dy):
+        return neg(dy)
+
+
+class Abs(Unary):
+    """y = |x|;  dx = sign(x) dy, 0 at 0"""
+    name = "abs"
+    promotes = None
+    saves = "x"
+
+    def backward_graph(self, node, dy):
+        (x,) = node.saved_tensors
+        return dy * sign(x.detach())
+
+
+class Square(Unary):
+    """y = x^2;  dx = 2 x dy"""
+    name = "square"
+    promotes = None
+    saves = "x"
+
+    def backward_graph(self, node, dy):
+        (x,) = node.saved_tensors
+        return dy * x * 2.0
+
+
+class Reciprocal(Unary):
+    """y = 1 / x;  dx = -y^2 dy"""
+    name = "reciprocal"
+    saves = "y"
+
+    def backward_graph(self, node, dy):
+        (y,) = node.saved_tensors
+        return neg(dy * y * y)
+
+
+class Sqrt(Unary):
+    """y = sqrt(x);  dx = dy / (2 y), infinite at 0"""
+    name = "sqrt"
+    saves = "y"
+
+    def backward_graph(self, node, dy):
+        (y,) = node.saved_tensors
+        return dy / (y * 2.0)
+
+
+class Rsqrt(Unary):
+    """y = 1 / sqrt(x);  dx = -y^3 dy / 2"""
+    name = "rsqrt"
+    saves = "y"
+
+    def backward_graph(self, node, dy):
+        (y,) = node.saved_tensors
+        return dy * y * y * y * -0.5
+
+
+# ---- exponentials and logarithms ----
+
+class Exp(Unary):
+    """y = e^x;  dx = y dy"""
+    name = "exp"
+    saves = "y"
+    flops = 10
+
+    def backward(self, node, dy):
+        (y,) = node.saved
+        return _product(dy, y)
+
+    def backward_graph(self, node, dy):
+        (y,) = node.saved_tensors
+        return dy * y
+
+
+class Expm1(Unary):
+    """y = e^x - 1;  dx = (y + 1) dy"""
+    name = "expm1"
+    saves = "y"
+    flops = 10
+
+    def backward(self, node, dy):
+        (y,) = node.saved
+        dx = _product(dy, y)
+        arithmetic.on(dx).add(dx, dy, dx)
+        return dx
+
+    def backward_graph(self, node, dy):
+        (y,) = node.saved_tensors
+        return dy * (y + 1.0)
+
+
+class Log(Unary):
+    """y = log x;  dx = dy / x"""
+    name = "log"
+    saves = "x"
+    flops = 12
+
+    def backward_graph(self, node, dy):
+        (x,) = node.saved_tensors
+        return dy / x
+
+
+class Log1p(Unary):
+    """y = log(1 + x);  dx = dy / (1 + x)"""
+    name = "log1p"
+    saves = "x"
+    flops = 14
+
+    def backward(self, node, dy):
+        (x,) = node.saved
+        dx = empty_like(dy)
+        arithmetic.on(dy).add(x, full((), 1.0, x.dtype, x), dx)
+        arithmetic.on(dy).div(dy, dx, dx)
+        return dx
+
+    def backward_graph(self, node, dy):
+        (x,) = node.saved_tensors
+        return dy / (x + 1.0)
+
+
+# ---- trigonometry ----
+
+class Sin(Unary):
+    """y = sin x;  dx = cos(x) dy"""
+    name = "sin"
+    saves = "x"
+    flops = 15
+
+    def backward(self, node, dy):
+        (x,) = node.saved
+        dx = empty_like(dy)
+        kernels.on(dy).cos(x, dx)
+        arithmetic.on(dy).mul(dx, dy, dx)
+        return dx
+
+    def backward_graph(self, node, dy):
+        (x,) = node.saved_tensors
+        return dy * cos(x)
+
+
+class Cos(Unary):
+    """y = cos x;  dx = -sin(x) dy"""
+    name = "cos"
+    saves = "x"
+    flops = 15
+
+    def backward(self, node, dy):
+        (x,) = node.saved
+        dx = empty_like(dy)
+        kernels.on(dy).sin(x, dx)
+        arithmetic.on(dy).mul(dx, dy, dx)
+        kernels.on(dy).neg(dx, dx)
+        return dx
+
+    def backward_graph(self, node, dy):
+        (x,) = node.saved_tensors
+        return neg(dy * sin(x))
+
+
+# ---- activations ----
+
+class Tanh(Unary):
+    """y = tanh x;  dx = (1 - y^2) dy"""
+    name = "tanh"
+    saves = "y"
+    flops = 14
+
+    def backward_graph(self, node, dy):
+        (y,) = node.saved_tensors
+        return dy * (1.0 - y * y)
+
+
+class Sigmoid(Unary):
+    """y = 1 / (1 + e^-x);  dx = y (1 - y) dy"""
+    name = "sigmoid"
+    saves = "y"
+    flops = 14
+
+    def backward_graph(self, node, dy):
+        (y,) = node.saved_tensors
+        return dy * ((1.0 - y) * y)
+
+
+class Relu(Unary):
+    """y = max(x, 0), NaN where x is;  dx = dy where x > 0, else 0"""
+    name = "relu"
+    promotes = None
+    saves = "y"
+
+    def forward(self, node, x):
+        if x.dtype.kind == "b":
+            raise TypeError("relu: expected numbers, got bool; convert with .float()")
+        return Unary.forward(self, node, x)
+
+    def backward_graph(self, node, dy):
+        (y,) = node.saved_tensors
+        return dy * cast_tensor(y.detach() > 0, dy.array.dtype)
+
+
+class Erf(Unary):
+    """y = erf x = 2 / sqrt(pi) integral of e^-t^2 from 0 to x;  dx = 2 / sqrt(pi) e^-x^2 dy"""
+    name = "erf"
+    saves = "x"
+    flops = 20
+
+    def backward_graph(self, node, dy):
+        (x,) = node.saved_tensors
+        return dy * exp(neg(x * x)) * (2 / math.sqrt(math.pi))
+
+
+class Gelu(Unary):
+    """y = x P(x), P the normal distribution function (1 + erf(x / sqrt 2)) / 2;  dx = (P(x) + x P'(x)) dy.
+
+    approximate="tanh": y = x (1 + tanh u) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3).
+    Hendrycks and Gimpel, "Gaussian error linear units", 2016.
+    """
+    name = "gelu"
+    flops = 25
+
+    def __init__(self, approximate="none"):
+        self.approximate = approximate
+
+    def forward(self, node, x):
+        y = empty_like(x)
+        kernels.on(x).gelu(x, y, approximate=self.approximate)
+        node.save(x)
+        return y
+
+    def backward(self, node, dy):
+        (x,) = node.saved
+        dx = empty_like(dy)
+        kernels.on(dy).gelu_backward(x, dy, dx, approximate=self.approximate)
+        return dx
+
+    def backward_graph(self, node, dy):
+        (x,) = node.saved_tensors
+        if self.approximate == "none":
+            density = exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+            return dy * ((erf(x * math.sqrt(0.5)) + 1.0) * 0.5 + x * density)
+        root = math.sqrt(2 / math.pi)
+        t = tanh((x + x * x * x * 0.044715) * root)
+        du = (x * x * (3 * 0.044715) + 1.0) * root
+        return dy * ((t + 1.0) * 0.5 + x * 0.5 * (1.0 - t * t) * du)
+
+
+class Clamp(Unary):
+    """y = min(max(x, low), high), NaN where x is;  dx = dy where low <= x <= high, else 0"""
+    name = "clamp"
+    promotes = None
+
+    def __init__(self, min=None, max=None):
+        for bound in (min, max):
+            if bound is not None and (not isinstance(bound, numbers.Real) or isinstance(bound, bool)):
+                raise TypeError(f"clamp: expected numbers as bounds, got {type(bound).__name__}; "
+                                "maximum and minimum take tensors")
+        if min is None and max is None:
+            raise ValueError("clamp: expected at least one of min and max")
+        self.min = min
+        self.max = max
+
+    def forward(self, node, x):
+        if x.dtype.kind == "b":
+            raise TypeError("clamp: expected numbers, got bool; convert with .float()")
+        if x.dtype.kind != "f" and (isinstance(self.min, float) or isinstance(self.max, float)):
+            x = cast(x, float32)
+        y = empty_like(x)
+        kernels.on(x).clamp(x, y, low=self.min, high=self.max)
+        node.save(x)
+        return y
+
+    def backward(self, node, dy):
+        (x,) = node.saved
+        dx = empty_like(dy)
+        kernels.on(dy).clamp_backward(x, dy, dx, low=self.min, high=self.max)
+        return dx
+
+    def backward_graph(self, node, dy):
+        (x,) = node.saved_tensors
+        inside = None
+        x = x.detach()
+        if self.min is not None:
+            inside = x >= self.min
+        if self.max is not None:
+            inside = x <= self.max if inside is None else inside & (x <= self.max)
+        return dy * cast_tensor(inside, dy.array.dtype)
+
+
+# ---- steps: their gradient is 0 wherever they have one ----
+
+class Step(Unary):
+    """A function that is constant between jumps: dx = 0."""
+    promotes = None
+
+    def backward(self, node, dy):
+        return zeros(dy.shape, dy.dtype, dy)
+
+    def backward_graph(self, node, dy):
+        return dy * 0.0
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 1, 0)
+
+
+class Sign(Step):
+    """y = 1, 0 or -1; 0 for NaN, as in PyTorch"""
+    name = "sign"
+
+
+class Floor(Step):
+    """y = the largest integer <= x"""
+    name = "floor"
+
+
+class Ceil(Step):
+    """y = the smallest integer >= x"""
+    name = "ceil"
+
+
+class Round(Step):
+    """y = the nearest integer, the even one of two as near"""
+    name = "round"
+
+
+class Trunc(Step):
+    """y = x without its fraction"""
+    name = "trunc"
+
+
+# ---- questions: bool, no gradient ----
+
+class Question(Op):
+    """y = whether x is so, a bool"""
+    differentiable = False
+
+    def forward(self, node, x):
+        y = empty(x.shape, boolean, x)
+        getattr(kernels.on(x), self.name)(x, y)
+        return y
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 1, 0)
+
+
+class IsNan(Question):
+    """y = x is not a number"""
+    name = "isnan"
+
+
+class IsInf(Question):
+    """y = x is infinite"""
+    name = "isinf"
+
+
+class IsFinite(Question):
+    """y = x is neither infinite nor NaN"""
+    name = "isfinite"
+
+
+class LogicalNot(Question):
+    """y = x == 0"""
+    name = "logical_not"
+
+
+# ---- the public functions ----
+
+_NEG, _ABS, _SIGN, _SQUARE, _RECIPROCAL = Neg(), Abs(), Sign(), Square(), Reciprocal()
+_SQRT, _RSQRT, _EXP, _EXPM1, _LOG, _LOG1P = Sqrt(), Rsqrt(), Exp(), Expm1(), Log(), Log1p()
+_SIN, _COS, _TANH, _SIGMOID, _RELU, _ERF = Sin(), Cos(), Tanh(), Sigmoid(), Relu(), Erf()
+_FLOOR, _CEIL, _ROUND, _TRUNC = Floor(), Ceil(), Round(), Trunc()
+_ISNAN, _ISINF, _ISFINITE, _LOGICAL_NOT = IsNan(), IsInf(), IsFinite(), LogicalNot()
+_GELU = {"none": Gelu("none"), "tanh": Gelu("tanh")}
+
+
+def neg(input):
+    """-input"""
+    return apply(_NEG, input)
+
+
+def abs(input):
+    """|input|; gradient 0 at 0"""
+    return apply(_ABS, input)
+
+
+def sign(input):
+    """1, 0 or -1"""
+    return apply(_SIGN, input)
+
+
+def square(input):
+    """input times itself"""
+    return apply(_SQUARE, input)
+
+
+def reciprocal(input):
+    """1 / input"""
+    return apply(_RECIPROCAL, input)
+
+
+def sqrt(input):
+    """The square root; its gradient at 0 is infinite"""
+    return apply(_SQRT, input)
+
+
+def rsqrt(input):
+    """1 / sqrt(input)"""
+    return apply(_RSQRT, input)
+
+
+def exp(input):
+    """e to the power of input"""
+    return apply(_EXP, input)
+
+
+def expm1(input):
+    """e^input - 1, exact also near 0"""
+    return apply(_EXPM1, input)
+
+
+def log(input):
+    """The natural logarithm"""
+    return apply(_LOG, input)
+
+
+def log1p(input):
+    """log(1 + input), exact also near 0"""
+    return apply(_LOG1P, input)
+
+
+def sin(input):
+    """The sine of an angle in radians"""
+    return apply(_SIN, input)
+
+
+def cos(input):
+    """The cosine of an angle in radians"""
+    return apply(_COS, input)
+
+
+def tanh(input):
+    """The hyperbolic tangent"""
+    return apply(_TANH, input)
+
+
+def sigmoid(input):
+    """1 / (1 + e^-input)"""
+    return apply(_SIGMOID, input)
+
+
+def relu(input):
+    """max(input, 0); gradient 0 at 0"""
+    return apply(_RELU, input)
+
+
+def erf(input):
+    """The error function"""
+    return apply(_ERF, input)
+
+
+def gelu(input, approximate="none"):
+    """input times the normal distribution function of input; approximate="tanh" for the cheaper formula"""
+    if approximate not in _GELU:
+        raise ValueError(f'gelu: expected approximate="none" or "tanh", got {approximate!r}')
+    return apply(_GELU[approximate], input)
+
+
+def floor(input):
+    """The largest integer not above input"""
+    return apply(_FLOOR, input)
+
+
+def ceil(input):
+    """The smallest integer not below input"""
+    return apply(_CEIL, input)
+
+
+def round(input):
+    """The nearest integer; halves go to the even one"""
+    return apply(_ROUND, input)
+
+
+def trunc(input):
+    """input without its fraction"""
+    return apply(_TRUNC, input)
+
+
+def clamp(input, min=None, max=None):
+    """input kept between min and max (numbers; None for no bound); gradient 1 at both"""
+    if isinstance(input, TensorBase) and input.array.dtype.kind in "iu" and (isinstance(min, float) or isinstance(max, float)):
+        input = cast_tensor(input, float32)
+    return apply(Clamp(min, max), input)
+
+
+def isnan(input):
+    """Where input is NaN"""
+    return apply(_ISNAN, input)
+
+
+def isinf(input):
+    """Where input is infinite"""
+    return apply(_ISINF, input)
+
+
+def isfinite(input):
+    """Where input is neither infinite nor NaN"""
+    return apply(_ISFINITE, input)
+
+
+def logical_not(input):
+    """Where input is zero (or False)"""
+    return apply(_LOGICAL_NOT, input)

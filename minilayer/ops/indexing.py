@@ -1,0 +1,747 @@
+"""Indexing, reading and writing: x[...], x[...] = v, and the functions built on them.
+
+    getitem     ints, slices, None and Ellipsis give a view (Slice). Masks and integer arrays give a copy: every index
+                becomes one flat row number, checked against the bounds, and the rows are taken (Take).
+    setitem     the same two ways, written in place (Copy into the view, or Put).
+
+Take and its mirror image Spread (add rows into zeros) are each other's gradient, so both can be differentiated again.
+Rules and placement are PyTorch's: ints are applied first; index arrays side by side put their axes in their place,
+index arrays with slices between them put theirs in front; a slice's step must be positive.
+"""
+import numpy as np
+
+from minilayer._ext.dispatch import family
+from minilayer.device import (broadcast_shapes, broadcast_to, cast, contiguous, copy, device_of, empty, empty_like, full,
+                              normalize_axis, zeros)
+from minilayer.device import to_device as move
+from minilayer.tape import Cost, Op, TensorBase, address, apply, apply_inplace, elementwise_cost, wrap
+from minilayer.tape import cast as cast_tensor
+
+arithmetic = family("arithmetic")
+kernels = family("indexing")
+
+int64, boolean = np.dtype("int64"), np.dtype("bool")
+
+
+def _size(shape) -> int:
+    n = 1
+    for d in shape:
+        n *= d
+    return n
+
+
+def _nothing(x, shape):
+    """Zeros of any shape that take one element of memory: the gradient of what was overwritten."""
+    return broadcast_to(full((), 0, x.dtype, x), shape)
+
+
+# ---- reading and writing whole tensors ----
+
+class Clone(Op):
+    """y = x in memory of its own, C order; dx = dy"""
+    name = "clone"
+
+    def forward(self, node, x):
+        return copy(x)
+
+    def backward(self, node, dy):
+        return dy
+
+    def backward_graph(self, node, dy):
+        return dy
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+class ToDevice(Op):
+    """y = x on another device; dx = dy, brought back"""
+    name = "to_device"
+
+    def __init__(self, device):
+        self.device = device
+
+    def forward(self, node, x):
+        self._source = device_of(x)
+        return move(x, self.device)
+
+    def backward(self, node, dy):
+        return move(contiguous(dy), self._source)
+
+    def backward_graph(self, node, dy):
+        return apply(ToDevice(self._source), dy)
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+class Copy(Op):
+    """target = value, broadcast and cast, in place; dvalue = dy, and nothing flows to what the target was."""
+    name = "copy"
+    broadcasts = True
+
+    def forward_inplace(self, node, target, value):
+        self._dtype = value.dtype
+        kernels.on(target).copy(value, target)
+
+    def forward(self, node, target, value):
+        y = empty_like(target)
+        self.forward_inplace(node, y, value)
+        return y
+
+    def backward(self, node, dy):
+        return _nothing(dy, dy.shape), dy if dy.dtype == self._dtype else cast(dy, self._dtype)
+
+    def backward_graph(self, node, dy):
+        return wrap(_nothing(dy.array, dy.shape)), cast_tensor(dy, self._dtype)
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+class Fill(Op):
+    """target = one number everywhere, in place; nothing flows to what the target was."""
+    name = "fill"
+
+    def __init__(self, value):
+        self.value = value
+
+    def forward_inplace(self, node, target):
+        kernels.on(target).fill(target, value=self.value)
+
+    def forward(self, node, target):
+        return full(target.shape, self.value, target.dtype, target)
+
+    def backward(self, node, dy):
+        return _nothing(dy, dy.shape)
+
+    def backward_graph(self, node, dy):
+        return wrap(_nothing(dy.array, dy.shape))
+
+    def cost(self, shapes, out_shapes):
+        return Cost(0, 0, 4 * _size(out_shapes[0]), 0)
+
+
+def clone(x):
+    """A copy of x in memory of its own; gradients flow through it."""
+    return apply(Clone(), x)
+
+
+def to_device(x, device):
+    """x on "cpu", "cuda" or a registered device; x itself when it is there already."""
+    return apply(ToDevice(str(device)), x)
+
+
+def copy_(x, source):
+    """Write another tensor's values into x, broadcast and cast."""
+    if not isinstance(source, TensorBase):
+        raise TypeError(f"copy_: expected a tensor to copy from, got {type(source).__name__}")
+    return _write("copy_", x, source)
+
+
+def fill_(x, value):
+    """Write one number (or the value of a 0-d tensor) everywhere into x."""
+    if isinstance(value, TensorBase):
+        if value.array.ndim:
+            raise ValueError(f"fill_: expected a number or a 0-d tensor, got shape {value.array.shape}")
+        return _write("fill_", x, value)
+    return apply_inplace(Fill(_number("fill_", value, x)), x)
+
+
+def _number(name, value, x):
+    """A Python number that fits x's dtype."""
+    if not isinstance(value, (int, float, np.number, np.bool_)):
+        raise TypeError(f"{name}: expected a number or a tensor, got {type(value).__name__}")
+    return value
+
+
+def _write(name, target, value):
+    shape = value.array.shape
+    while len(shape) > target.array.ndim and shape[0] == 1:      # PyTorch drops leading axes of size 1 here
+        shape = shape[1:]
+    if shape != value.array.shape:
+        value = value.reshape(shape)
+    if len(shape) > target.array.ndim or any([n not in (1, m) for n, m in zip(reversed(shape), reversed(target.array.shape))]):
+        raise ValueError(f"{name}: expected values that broadcast to shape {target.array.shape}, got {value.array.shape}")
+    if target.array.dtype.kind != "f" and value.requires_grad:
+        value = value.detach()
+    if device_of(value.array) != device_of(target.array):
+        value = apply(ToDevice(device_of(target.array)), value)
+    return apply_inplace(Copy(), target, value)
+
+
+# ---- basic indexing: a view ----
+
+class Slice(Op):
+    """y = x[index] for ints, slices and None, as a view; dx = 0 but for dx[index] = dy"""
+    name = "slice"
+    view = True
+
+    def __init__(self, index):
+        self._index = index
+
+    def forward(self, node, x):
+        self._shape = x.shape
+        if node.recording:
+            node.save(empty((0,), x.dtype, x))          # node.gradient needs an array on the device, not x
+        return x[(*self._index, Ellipsis)]
+
+    def backward(self, node, dy):
+        # Many slices of one x: those after the second add into the sum that is there, not each a whole array.
+        dx, accumulate = node.gradient(0, self._shape, dy.dtype)
+        region = dx[(*self._index, Ellipsis)]
+        if accumulate:
+            arithmetic.on(dy).add(region, dy, region)
+        else:
+            kernels.on(dy).fill(dx, value=0)
+            kernels.on(dy).copy(dy, region)
+        return dx
+
+    def backward_graph(self, node, dy):
+        return apply(Unslice(self._index, self._shape), dy)
+
+    def cost(self, shapes, out_shapes):
+        return Cost(0, 0, 0, 4 * (_size(shapes[0]) + 2 * _size(out_shapes[0])))
+
+    def settings(self):
+        return show_index(self._index)
+
+
+class Unslice(Op):
+    """y = zeros but for y[index] = x, the gradient of a slice; dx = dy[index]"""
+    name = "unslice"
+
+    def __init__(self, index, shape):
+        self._index = index
+        self.shape = shape
+
+    def forward(self, node, x):
+        y = zeros(self.shape, x.dtype, x)
+        kernels.on(x).copy(x, y[(*self._index, Ellipsis)])
+        return y
+
+    def backward(self, node, dy):
+        return dy[(*self._index, Ellipsis)]
+
+    def backward_graph(self, node, dy):
+        return apply(Slice(self._index), dy)
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+def show_index(index) -> str:
+    """(slice(0, 3, 1), 2) as "[0:3, 2]"."""
+    return "[" + ", ".join([f"{i.start}:{i.stop}" + (f":{i.step}" if i.step != 1 else "") if isinstance(i, slice)
+                            else str(i) for i in index]) + "]"
+
+
+# ---- rows by number ----
+
+class Take(Op):
+    """y = the rows of x that `flat` names: x seen as (rows, L), y as (flat.size, L), y_i = x_flat[i];
+    dx = Spread(dy): rows named several times add up."""
+    name = "take"
+
+    def __init__(self, rows, shape):
+        self.rows = rows                # how many rows x is seen as
+        self.shape = shape              # of y
+
+    def forward(self, node, x, flat):
+        self._before = x.shape
+        y = empty(self.shape, x.dtype, x)
+        n = flat.size
+        if y.size:
+            kernels.on(x).take_rows(contiguous(x).reshape((self.rows, -1)), flat.reshape((n,)), y.reshape((n, -1)))
+        node.save(flat)
+        return y
+
+    def backward(self, node, dy):
+        (flat,) = node.saved
+        dx, accumulate = node.gradient(0, self._before, dy.dtype)
+        if not accumulate:
+            kernels.on(dx).fill(dx, value=0)
+        _add_rows(dx, self.rows, flat, dy)
+        return dx, None
+
+    def backward_graph(self, node, dy):
+        flat = node.saved_tensors[0]
+        return apply(Spread(self.rows, self._before), dy, flat), None
+
+    def cost(self, shapes, out_shapes):
+        n, m = _size(shapes[0]), _size(out_shapes[0])
+        return Cost(0, m, 8 * m, 4 * (n + 3 * m))
+
+
+def _add_rows(dx, rows, flat, v):
+    """dx[flat[i]] += v[i], both seen as rows."""
+    if v.size:
+        n = flat.size
+        kernels.on(dx).add_rows(dx.reshape((rows, -1)), flat.reshape((n,)), contiguous(v).reshape((n, -1)))
+
+
+class Spread(Op):
+    """y = zeros with x's rows added where `flat` says: y_flat[i] += x_i; dx = Take(dy)"""
+    name = "spread"
+
+    def __init__(self, rows, shape):
+        self.rows = rows
+        self.shape = shape
+
+    def forward(self, node, x, flat):
+        self._before = x.shape
+        y = zeros(self.shape, x.dtype, x)
+        _add_rows(y, self.rows, flat, x)
+        node.save(flat)
+        return y
+
+    def backward(self, node, dy):
+        (flat,) = node.saved
+        dx, n = empty(self._before, dy.dtype, dy), flat.size
+        if dx.size:
+            kernels.on(dy).take_rows(contiguous(dy).reshape((self.rows, -1)), flat.reshape((n,)), dx.reshape((n, -1)))
+        return dx, None
+
+    def backward_graph(self, node, dy):
+        return apply(Take(self.rows, self._before), dy, node.saved_tensors[0]), None
+
+    def cost(self, shapes, out_shapes):
+        n, m = _size(shapes[0]), _size(out_shapes[0])
+        return Cost(n, 0, 4 * (3 * n + m), 8 * n)
+
+
+class Put(Op):
+    """target's rows = value's where `flat` says, in place (of equal rows the last wins); dvalue = dy's rows there,
+    dtarget = dy with zeros there."""
+    name = "put"
+    broadcasts = True
+
+    def __init__(self, rows, shape):
+        self.rows = rows
+        self.shape = shape              # that value is broadcast to
+
+    def write(self, target, value, flat):
+        n = flat.size
+        if not _size(self.shape):
+            return
+        whole = contiguous(target)
+        value = contiguous(broadcast_to(value, self.shape)).reshape((n, -1))
+        kernels.on(target).put_rows(whole.reshape((self.rows, -1)), flat.reshape((n,)), value)
+        if whole is not target:
+            kernels.on(target).copy(whole, target)
+
+    def forward_inplace(self, node, target, value, flat):
+        if _overlap(target, value):
+            value = copy(value)
+        self.write(target, value, flat)
+        node.save(flat)
+
+    def forward(self, node, target, value, flat):
+        y = copy(target)
+        self.write(y, value, flat)
+        node.save(flat)
+        return y
+
+    def backward(self, node, dy):
+        (flat,) = node.saved
+        dtarget = dvalue = None
+        n = flat.size
+        if node.needs(0):
+            dtarget = copy(dy)
+            self.write(dtarget, full((), 0, dy.dtype, dy), flat)
+        if node.needs(1):
+            dvalue = empty(self.shape, dy.dtype, dy)
+            if dvalue.size:
+                kernels.on(dy).take_rows(contiguous(dy).reshape((self.rows, -1)), flat.reshape((n,)),
+                                         dvalue.reshape((n, -1)))
+        return dtarget, dvalue, None
+
+    def backward_graph(self, node, dy):
+        flat = node.saved_tensors[0]
+        zero = wrap(full((), 0, dy.dtype, dy.array))
+        return apply(Put(self.rows, self.shape), dy, zero, flat), apply(Take(self.rows, self.shape), dy, flat), None
+
+    def cost(self, shapes, out_shapes):
+        n, m = _size(out_shapes[0]), _size(self.shape)
+        return Cost(0, 0, 8 * m, 4 * (2 * n + 3 * m))
+
+
+def _overlap(a, b) -> bool:
+    """Might writing one of these arrays change the other?"""
+    ends = []
+    for x in (a, b):
+        low = high = address(x)
+        for n, s in zip(x.shape, x.strides, strict=True):
+            if s < 0:
+                low += (n - 1) * s
+            else:
+                high += (n - 1) * s
+        ends.append((low, high + x.dtype.itemsize))
+    return ends[0][0] < ends[1][1] and ends[1][0] < ends[0][1]
+
+
+class MaskedFill(Op):
+    """y = value (0-d) where mask, else x; dx = 0 where mask, else dy; dvalue = the sum of dy where mask"""
+    name = "masked_fill"
+    broadcasts = True
+
+    def forward(self, node, x, mask, value):
+        y = empty(broadcast_shapes("masked_fill", x.shape, mask.shape), x.dtype, x)
+        arithmetic.on(x).where(mask, value, x, y)
+        node.save(mask)
+        return y
+
+    def forward_inplace(self, node, target, mask, value):
+        broadcast_to(mask, target.shape)        # raises where the mask has more axes than the target
+        arithmetic.on(target).where(mask, value, target, target)
+        node.save(mask)
+
+    def backward(self, node, dy):
+        (mask,) = node.saved
+        zero, dx, dvalue = full((), 0, dy.dtype, dy), None, None
+        if node.needs(0):
+            dx = empty_like(dy)
+            arithmetic.on(dy).where(mask, zero, dy, dx)
+        if node.needs(2):
+            dvalue = empty_like(dy)
+            arithmetic.on(dy).where(mask, dy, zero, dvalue)
+        return dx, None, dvalue
+
+    def backward_graph(self, node, dy):
+        mask = node.saved_tensors[0]
+        return masked_fill(dy, mask, 0), None, masked_fill(dy, ~mask, 0)
+
+    def cost(self, shapes, out_shapes):
+        n = _size(out_shapes[0])
+        return Cost(0, 0, 9 * n, 9 * n)
+
+
+# ---- understanding an index ----
+
+def _is_basic(i) -> bool:
+    return i is None or i is Ellipsis or type(i) is int or isinstance(i, slice)
+
+
+def _as_index_array(name, i, x):
+    """An index array, on x's device, as int64 or bool; or an int where it is a 0-d integer."""
+    if isinstance(i, TensorBase):
+        array = i.array
+        if not array.ndim and array.dtype.kind in "iu":
+            return i.item()
+    else:
+        if isinstance(i, (list, tuple, range)):
+            i = np.array([j.item() if isinstance(j, TensorBase) and not j.array.ndim else j for j in i])
+            if not i.size:
+                i = i.astype(int64)
+        if not isinstance(i, np.ndarray):
+            raise IndexError(f"{name}: expected ints, slices, None, ... or arrays of integers or bools as index, "
+                             f"got {type(i).__name__}")
+        array = i
+        if array.dtype.kind == "u" and array.dtype.itemsize > 1 or array.dtype.kind == "i" and array.dtype != int64:
+            array = array.astype(int64)
+    if array.dtype == "uint8":
+        raise IndexError(f"{name}: a uint8 index is ambiguous; use .bool() for a mask or .long() for places")
+    if array.dtype.kind not in "ib":
+        raise IndexError(f"{name}: expected integers or bools as index, got {array.dtype}")
+    array = move(array, device_of(x))
+    return array if array.dtype in (int64, boolean) else cast(array, int64)
+
+
+def parse_index(name, x, index):
+    """(basic, advanced): a tuple of ints, slices and None to apply first, and {axis of what that gives: int64 or bool
+    array}. A mask of m dimensions stands at its first axis; the engine's `rows_of` spreads it."""
+    if not isinstance(index, tuple):
+        index = (index,)
+    items, used = [], 0
+    for i in index:
+        if isinstance(i, (bool, np.bool_)):
+            raise IndexError(f"{name}: a single bool as index is not supported; use a mask of the tensor's shape")
+        if not _is_basic(i):
+            if hasattr(i, "__index__") and not isinstance(i, (TensorBase, np.ndarray)):
+                i = i.__index__()
+            else:
+                i = _as_index_array(name, i, x)
+        items.append(i)
+        if i is not None and i is not Ellipsis:
+            used += i.ndim if not isinstance(i, (int, slice)) and i.dtype == boolean else 1
+    if used > x.ndim:
+        raise IndexError(f"{name}: too many indices: got {used} for a tensor of shape {x.shape}")
+    dots = [k for k, i in enumerate(items) if i is Ellipsis]
+    if len(dots) > 1:
+        raise IndexError(f"{name}: expected at most one Ellipsis, got {len(dots)}")
+    at = dots[0] if dots else len(items)
+    items[at:at + 1] = [slice(None)] * (x.ndim - used)
+
+    basic, advanced, axis, place = [], {}, 0, 0         # axis of x, axis of the result of the basic part
+    for i in items:
+        if i is None:
+            basic.append(None)
+            place += 1
+        elif isinstance(i, int):
+            n = x.shape[axis]
+            if not -n <= i < n:
+                raise IndexError(f"{name}: index {i} is out of bounds for axis {axis} with size {n}")
+            basic.append(i + n if i < 0 else i)
+            axis += 1
+        elif isinstance(i, slice):
+            basic.append(_plain_slice(name, i, x.shape[axis]))
+            axis += 1
+            place += 1
+        else:
+            count = i.ndim if i.dtype == boolean else 1
+            if i.dtype == boolean:
+                if i.ndim == 0:
+                    raise IndexError(f"{name}: a mask of 0 dimensions is not supported")
+                if i.shape != x.shape[axis:axis + count]:
+                    raise IndexError(f"{name}: the mask's shape {i.shape} does not match the tensor's shape {x.shape} "
+                                     f"at axis {axis}")
+            advanced[place] = i
+            for n in x.shape[axis:axis + count]:
+                basic.append(slice(0, n, 1))
+            axis += count
+            place += count
+    return tuple(basic), advanced
+
+
+def _plain_slice(name, s, n):
+    """A slice with start, stop and step as numbers inside an axis of size n."""
+    if s.step is not None and s.step.__index__() <= 0:
+        raise ValueError(f"{name}: expected a slice step above 0, got {s.step}; use flip to reverse an axis")
+    start, stop, step = s.indices(n)
+    return slice(start, max(start, stop), step)
+
+
+def _whole(basic, shape) -> bool:
+    """Does the basic part leave x as it is?"""
+    return len(basic) == len(shape) and all([isinstance(i, slice) and i == slice(0, n, 1)
+                                             for i, n in zip(basic, shape, strict=True)])
+
+
+def rows_of(name, x, advanced):
+    """Index arrays as row numbers: (flat, rows, shape of x[index]).
+
+    x is seen as (rows, L), L the axes after the last index array. `flat` has the shape of the result without L.
+    """
+    arrays = {}                             # axis -> int64 array
+    for axis, i in advanced.items():
+        if i.dtype == boolean:
+            count = kernels.on(i).count_nonzero(i)
+            places = empty((count, i.ndim), int64, i)
+            kernels.on(i).nonzero(i, places)
+            for d in range(i.ndim):
+                arrays[axis + d] = places[:, d]
+        else:
+            arrays[axis] = i
+    axes = sorted(arrays)
+    last = axes[-1] + 1
+    try:
+        shared = broadcast_shapes(name, *[a.shape for a in arrays.values()])
+    except ValueError:
+        raise IndexError(f"{name}: expected index arrays that broadcast together, got shapes "
+                         f"{', '.join(str(a.shape) for a in arrays.values())}") from None
+    between = [d for d in range(last) if d not in arrays]
+    side_by_side = axes == list(range(axes[0], last))
+    if side_by_side:                        # the arrays' axes come where they stand: after those before them
+        shape = tuple([x.shape[d] for d in between]) + shared
+        first, behind = 0, ()
+    else:                                   # else in front
+        shape = shared + tuple([x.shape[d] for d in between])
+        first, behind = len(shared), (1,) * len(between)
+    indices, sizes = [], x.shape[:last]
+    for d in range(last):
+        if d in arrays:
+            indices.append(arrays[d].reshape(arrays[d].shape + behind))
+        else:
+            indices.append(first + between.index(d))
+    flat = empty(shape, int64, x)
+    try:
+        kernels.on(x).flatten_index(tuple(indices), flat, sizes=sizes)
+    except IndexError as error:
+        raise IndexError(f"{name}: {error}") from None
+    return flat, _size(sizes), shape + x.shape[last:]
+
+
+def getitem(x, index):
+    """x[index], as PyTorch and NumPy index: a view for ints, slices, None and Ellipsis, else a copy."""
+    array = x.array
+    basic, advanced = parse_index("getitem", array, index)
+    if not advanced:
+        return apply(Slice(basic), x)
+    if not _whole(basic, array.shape):
+        x = apply(Slice(basic), x)
+    flat, rows, shape = rows_of("getitem", x.array, advanced)
+    return apply(Take(rows, shape), x, wrap(flat))
+
+
+def setitem(x, index, value):
+    """x[index] = value, in place: a number, a tensor or an array that broadcasts to x[index]."""
+    array = x.array
+    if isinstance(value, (np.ndarray, list, tuple)):
+        value = wrap(move(np.asarray(value, array.dtype), device_of(array)))
+    elif not isinstance(value, TensorBase):
+        value = _number("setitem", value, x)
+    basic, advanced = parse_index("setitem", array, index)
+    part = x if _whole(basic, array.shape) else apply(Slice(basic), x)
+    if not advanced:
+        if not isinstance(value, TensorBase):
+            apply_inplace(Fill(value), part)
+        elif not _same_place(value.array, part.array):      # x[i] += v ends with x[i] = x[i]
+            _write("setitem", part, value)
+        return
+    number = not isinstance(value, TensorBase)
+    if number:
+        value = wrap(full((), value, array.dtype, array))
+    if number and len(advanced) == 1:
+        ((axis, mask),) = advanced.items()
+        if mask.dtype == boolean:           # every element has its bool: nothing to look up
+            mask = mask.reshape(mask.shape + (1,) * (part.array.ndim - axis - mask.ndim))
+            apply_inplace(MaskedFill(), part, wrap(mask), value)
+            return
+    flat, rows, shape = rows_of("setitem", part.array, advanced)
+    value = _fitted("setitem", value, part, shape)
+    apply_inplace(Put(rows, shape), part, value, wrap(flat))
+
+
+def _fitted(name, value, target, shape):
+    """A tensor to write, in target's dtype and with no more axes than `shape`."""
+    own = value.array.shape
+    while len(own) > len(shape) and own[0] == 1:
+        own = own[1:]
+    if len(own) > len(shape) or any([n not in (1, m) for n, m in zip(reversed(own), reversed(shape))]):
+        raise ValueError(f"{name}: expected values that broadcast to shape {shape}, got {value.array.shape}")
+    if own != value.array.shape:
+        value = value.reshape(own)
+    if device_of(value.array) != device_of(target.array):
+        value = apply(ToDevice(device_of(target.array)), value)
+    return cast_tensor(value, target.array.dtype)
+
+
+def _same_place(a, b) -> bool:
+    return (a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype and type(a) is type(b)
+            and address(a) == address(b))
+
+
+# ---- functions ----
+
+def masked_fill(x, mask, value):
+    """x with `value` (a number or 0-d tensor) where the bool mask, which broadcasts with x, is True."""
+    if not isinstance(mask, TensorBase) or mask.array.dtype != boolean:
+        raise TypeError(f"masked_fill: expected a bool tensor as mask, got "
+                        f"{mask.array.dtype if isinstance(mask, TensorBase) else type(mask).__name__}; "
+                        "compare, as in mask == 0, or use .bool()")
+    if isinstance(value, TensorBase):
+        if value.array.ndim:
+            raise ValueError(f"masked_fill: expected a number or a 0-d tensor as value, got shape {value.array.shape}")
+        value = cast_tensor(value, x.array.dtype)
+    else:
+        value = _number("masked_fill", value, x)
+        if x.array.dtype.kind != "f" and value != int(value):
+            raise TypeError(f"masked_fill: the value {value} does not fit in {x.array.dtype}; use x.float()")
+        value = wrap(full((), value, x.array.dtype, x.array))
+    return apply(MaskedFill(), x, mask, value)
+
+
+def masked_select(x, mask):
+    """The elements of x where the bool mask, which broadcasts with x, is True, as a 1-d tensor."""
+    shape = broadcast_shapes("masked_select", x.array.shape, mask.array.shape)
+    return x.expand(shape)[mask.expand(shape)]
+
+
+def _places(name, x, dim, index):
+    """For gather and scatter: the flat number of x[.., index[i..], ..]."""
+    array = x.array
+    if not isinstance(index, TensorBase) or index.array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected an integer tensor as index, got "
+                        f"{index.array.dtype if isinstance(index, TensorBase) else type(index).__name__}; use .long()")
+    axis = normalize_axis(name, dim, array.ndim)
+    places = index.array if index.array.dtype == int64 else cast(index.array, int64)
+    shape = array.shape or (1,)
+    if places.ndim == 0:
+        places = places.reshape((1,))
+    if places.ndim != len(shape) or any([d != axis and n > shape[d] for d, n in enumerate(places.shape)]):
+        raise ValueError(f"{name}: expected an index of {array.ndim} dimensions, no larger than shape {array.shape} but "
+                         f"along dim {dim}, got shape {index.array.shape}")
+    flat = empty(places.shape, int64, array)
+    indices = tuple([places if d == axis else d for d in range(len(shape))])
+    if places.size:
+        try:
+            kernels.on(array).flatten_index(indices, flat, sizes=shape)
+        except IndexError as error:
+            raise IndexError(f"{name}: {error}") from None
+    return flat
+
+
+def gather(x, dim, index):
+    """y[i, j, k] = x[index[i, j, k], j, k] for dim 0, and alike for the others; y has index's shape."""
+    flat = _places("gather", x, dim, index)
+    return apply(Take(x.array.size, index.array.shape), x, wrap(flat))
+
+
+def scatter(x, dim, index, src):
+    """x with y[index[i, j, k], j, k] = src[i, j, k] for dim 0, and alike for the others; src a tensor or a number.
+    Of equal places the last wins."""
+    flat = _places("scatter", x, dim, index)
+    if isinstance(src, TensorBase):
+        src = cast_tensor(_corner("scatter", src, index), x.array.dtype)
+    else:
+        src = wrap(full((), _number("scatter", src, x), x.array.dtype, x.array))
+    return apply(Put(x.array.size, index.array.shape), x, src, wrap(flat))
+
+
+def scatter_add(x, dim, index, src):
+    """x with src[i, j, k] added at [index[i, j, k], j, k] for dim 0, and alike for the others; equal places add up."""
+    flat = _places("scatter_add", x, dim, index)
+    src = cast_tensor(_corner("scatter_add", src, index), x.array.dtype)
+    return x + apply(Spread(x.array.size, x.array.shape), src, wrap(flat))
+
+
+def _corner(name, src, index):
+    """The part of src that an index of its number of dimensions covers."""
+    shape = index.array.shape
+    if src.array.ndim != len(shape) or any([n > m for n, m in zip(shape, src.array.shape, strict=True)]):
+        raise ValueError(f"{name}: expected a source of at least index's shape {shape}, got {src.array.shape}")
+    return src if src.array.shape == shape else src[tuple([slice(0, n) for n in shape])]
+
+
+def index_select(x, dim, index):
+    """The slices of x along `dim` that a 1-d index names."""
+    axis = normalize_axis("index_select", dim, x.array.ndim)
+    if not isinstance(index, TensorBase) or index.array.ndim > 1:
+        raise ValueError("index_select: expected a 1-d integer tensor as index, got "
+                         + (f"shape {index.array.shape}" if isinstance(index, TensorBase) else type(index).__name__))
+    return getitem(x, (slice(None),) * axis + (index.reshape(-1),))
+
+
+def nonzero(x):
+    """The coordinates of the elements that are not 0, in C order: int64, (count, x.ndim)."""
+    count = kernels.on(x.array).count_nonzero(x.array)
+    index = empty((count, x.array.ndim), int64, x.array)
+    kernels.on(x.array).nonzero(x.array, index)
+    return wrap(index)
+
+
+def one_hot(x, num_classes=-1):
+    """y[..., c] = 1 where x[...] = c, else 0: int64, one more axis, of size num_classes (by default the largest label
+    plus 1)."""
+    array = x.array
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: expected integer labels, got {array.dtype}; use .long()")
+    if array.size and int(x.min().item()) < 0:
+        raise IndexError(f"one_hot: expected labels of 0 or more, got {int(x.min().item())}")
+    if num_classes == -1:
+        if not array.size:
+            raise ValueError("one_hot: cannot tell num_classes from no labels; pass it")
+        num_classes = int(x.max().item()) + 1
+    if num_classes < 1:
+        raise ValueError(f"one_hot: expected num_classes above 0, got {num_classes}")
+    y = zeros((*array.shape, num_classes), int64, array)
+    n = array.size
+    if n:
+        labels = cast(array, int64).reshape((n,))
+        flat = empty((n,), int64, array)
+        try:
+            kernels.on(array).flatten_index((0, labels), flat, sizes=(n, num_classes))
+        except IndexError as error:
+            raise IndexError(f"one_hot: expected labels below num_classes = {num_classes}: {error}") from None
+        kernels.on(array).put_rows(y.reshape((-1, 1)), flat, broadcast_to(full((), 1, int64, array), (n, 1)))
+    return wrap(y)

@@ -1,0 +1,589 @@
+"""Reductions: sums, means, products, extremes and what is made of them, over all axes or some.
+
+`dim` is None (all axes), an integer or several; `keepdim` leaves reduced axes with size 1. Integers and bools are
+summed in int64. A sum adds in an order fixed by the shape, so its bits do not depend on the number of threads. Inside
+an op, arrays keep the reduced axes with size 1 (`_kept`), which is how the kernels want them and how gradients broadcast.
+"""
+import builtins
+from collections import namedtuple
+
+import numpy as np
+
+from minilayer._ext.dispatch import family
+from minilayer.device import broadcast_to, empty, empty_like, full, normalize_axes, normalize_axis
+from minilayer.tape import Cost, Op, TensorBase, apply
+from minilayer.tape import cast as cast_tensor
+
+arithmetic = family("arithmetic")
+elementwise = family("elementwise")
+kernels = family("reduce")
+
+int64, boolean = np.dtype("int64"), np.dtype("bool")
+
+ValuesIndices = namedtuple("ValuesIndices", "values indices")
+ValuesIndices.__doc__ = "What `max` and `min` along one axis return."
+
+
+def _kept(shape, axes) -> tuple:
+    """The shape with size 1 on the reduced axes."""
+    return tuple([1 if d in axes else n for d, n in enumerate(shape)])
+
+
+def _left(shape, axes, keepdim) -> tuple:
+    """The shape of the result."""
+    return tuple([1 if d in axes else n for d, n in enumerate(shape) if keepdim or d not in axes])
+
+
+def _count(shape, axes) -> int:
+    n = 1
+    for d in axes:
+        n *= shape[d]
+    return n
+
+
+class Reduction(Op):
+    """What reductions over `axes` share."""
+    name = "reduction"
+
+    def __init__(self, axes, keepdim):
+        self.axes = axes
+        self.keepdim = keepdim
+
+    def result(self, x, dtype):
+        """An unset result, and the same memory with the reduced axes kept."""
+        self._shape = x.shape
+        y = empty(_left(x.shape, self.axes, self.keepdim), dtype, x)
+        return y, y.reshape(_kept(x.shape, self.axes))
+
+    def spread(self, dy):
+        """dy as a view of x's shape."""
+        return broadcast_to(dy.reshape(_kept(self._shape, self.axes)), self._shape)
+
+    def forward(self, node, x):
+        raise NotImplementedError
+
+    def cost(self, shapes, out_shapes):
+        n, m = _size(shapes[0]), _size(out_shapes[0])
+        return Cost(n, n, 4 * (n + m), 4 * (n + m))
+
+
+def _size(shape) -> int:
+    n = 1
+    for d in shape:
+        n *= d
+    return n
+
+
+class Sum(Reduction):
+    """y = sum of x over axes; dx = dy, seen in x's shape."""
+    name = "sum"
+
+    def forward(self, node, x):
+        y, kept = self.result(x, x.dtype if x.dtype.kind == "f" else int64)
+        kernels.on(x).sum(x, kept)
+        return y
+
+    def backward(self, node, dy):
+        return self.spread(dy)
+
+    def backward_graph(self, node, dy):
+        return dy.reshape(_kept(self._shape, self.axes)).expand(self._shape)
+
+    def cost(self, shapes, out_shapes):
+        n, m = _size(shapes[0]), _size(out_shapes[0])
+        return Cost(n, 0, 4 * (n + m), 0)
+
+
+class Mean(Sum):
+    """y = sum of x over axes / n, n the number of elements in each sum; dx = dy / n."""
+    name = "mean"
+
+    def forward(self, node, x):
+        y, kept = self.result(x, x.dtype)
+        kernels.on(x).mean(x, kept)
+        return y
+
+    def backward(self, node, dy):
+        n = _count(self._shape, self.axes)
+        share = empty_like(dy)
+        arithmetic.on(dy).div(dy, full((), n, dy.dtype, dy), share)
+        return self.spread(share)
+
+    def backward_graph(self, node, dy):
+        return Sum.backward_graph(self, node, dy / builtins.max(1, _count(self._shape, self.axes)))
+
+
+class Prod(Reduction):
+    """y = product of x over axes; dx_i = dy * product of the other x, right where some are 0."""
+    name = "prod"
+
+    def forward(self, node, x):
+        y, kept = self.result(x, x.dtype if x.dtype.kind == "f" else int64)
+        kernels.on(x).prod(x, kept)
+        node.save(x)                            # dx needs the other factors
+        return y
+
+    def backward(self, node, dy):
+        (x,) = node.saved
+        dx = empty_like(x)
+        kernels.on(x).prod_backward(x, dy.reshape(_kept(x.shape, self.axes)), dx)
+        return dx
+
+    def cost(self, shapes, out_shapes):
+        n, m = _size(shapes[0]), _size(out_shapes[0])
+        return Cost(n, 4 * n, 4 * (n + m), 16 * n)
+
+
+class Max(Reduction):
+    """y = maximum of x over axes; dx = dy, shared evenly among the x that equal y."""
+    name = "amax"
+    kernel = "max"
+
+    def forward(self, node, x):
+        y, kept = self.result(x, x.dtype)
+        getattr(kernels.on(x), self.kernel)(x, kept)
+        node.save(x, y)                         # dx is found by comparing them
+        return y
+
+    def backward(self, node, dy):
+        x, y = node.saved
+        kept = _kept(x.shape, self.axes)
+        dx = empty_like(x)
+        kernels.on(x).max_backward(x, y.reshape(kept), dy.reshape(kept), dx)
+        return dx
+
+
+class Min(Max):
+    """y = minimum of x over axes; dx = dy, shared evenly among the x that equal y."""
+    name = "amin"
+    kernel = "min"
+
+
+class _AlongAxis(Op):
+    """What ops along one axis share: a 0-d tensor counts as a 1-d one of one element."""
+
+    def __init__(self, axis, keepdim=False):
+        self.axis = axis
+        self.keepdim = keepdim
+
+    def line_up(self, x):
+        """x with an axis to go along, and the shape with size 1 there."""
+        if x.ndim == 0:
+            x = x.reshape((1,))
+        return x, x.shape[:self.axis] + (1,) + x.shape[self.axis + 1:]
+
+    def left(self, shape):
+        if not shape:
+            return ()
+        return shape[:self.axis] + ((1,) if self.keepdim else ()) + shape[self.axis + 1:]
+
+    def cost(self, shapes, out_shapes):
+        n, m = _size(shapes[0]), _size(out_shapes[0])
+        return Cost(n, 0, 4 * (n + 3 * m), 4 * (n + 3 * m))
+
+
+class MaxDim(_AlongAxis):
+    """y, index = maximum of x along one axis and its first place; dx = dy at that place, else 0."""
+    name = "max"
+    kernel = "max_with_index"
+    nondifferentiable_outputs = (1,)
+
+    def forward(self, node, x):
+        self._shape = x.shape
+        line, kept = self.line_up(x)
+        y = empty(self.left(x.shape), x.dtype, x)
+        index = empty(y.shape, int64, x)
+        getattr(kernels.on(x), self.kernel)(line, y.reshape(kept), index.reshape(kept), axis=self.axis)
+        node.save(index)                        # where dy goes
+        return y, index
+
+    def backward(self, node, dy, dindex):
+        (index,) = node.saved
+        dx = empty(self._shape, dy.dtype, dy)
+        line, kept = self.line_up(dx)
+        kernels.on(dx).scatter_axis(dy.reshape(kept), index.reshape(kept), line, axis=self.axis)
+        return dx
+
+
+class MinDim(MaxDim):
+    """y, index = minimum of x along one axis and its first place; dx = dy at that place, else 0."""
+    name = "min"
+    kernel = "min_with_index"
+
+
+class Argmax(_AlongAxis):
+    """index = first place of x's maximum along one axis."""
+    name = "argmax"
+    differentiable = False
+
+    def forward(self, node, x):
+        line, kept = self.line_up(x)
+        index = empty(self.left(x.shape), int64, x)
+        getattr(kernels.on(x), self.name)(line, index.reshape(kept), axis=self.axis)
+        return index
+
+
+class Argmin(Argmax):
+    """index = first place of x's minimum along one axis."""
+    name = "argmin"
+
+
+class Any(Reduction):
+    """y = is any element over axes not 0?"""
+    name = "any"
+    differentiable = False
+
+    def forward(self, node, x):
+        y, kept = self.result(x, boolean)
+        getattr(kernels.on(x), self.name)(x, kept)
+        return y
+
+
+class All(Any):
+    """y = are all elements over axes not 0?"""
+    name = "all"
+
+
+class Cumsum(_AlongAxis):
+    """y_i = sum of x_j over j <= i along one axis (j >= i with reverse); dx = dy's running sum from the other end."""
+    name = "cumsum"
+
+    def __init__(self, axis, reverse=False):
+        self.axis = axis
+        self.reverse = reverse
+
+    def forward(self, node, x):
+        y = empty(x.shape, x.dtype if x.dtype.kind == "f" else int64, x)
+        kernels.on(x).cumsum(self.line_up(x)[0], self.line_up(y)[0], axis=self.axis, reverse=self.reverse)
+        return y
+
+    def backward(self, node, dy):
+        dx = empty_like(dy)
+        kernels.on(dy).cumsum(self.line_up(dy)[0], self.line_up(dx)[0], axis=self.axis, reverse=not self.reverse)
+        return dx
+
+    def backward_graph(self, node, dy):
+        return apply(Cumsum(self.axis, not self.reverse), dy)
+
+    def cost(self, shapes, out_shapes):
+        n = _size(shapes[0])
+        return Cost(n, n, 8 * n, 8 * n)
+
+
+class Var(Reduction):
+    """y = sum of (x - mean x)^2 over axes / (n - correction); dx = dy 2 (x - mean x) / (n - correction)"""
+    name = "var"
+
+    def __init__(self, axes, keepdim, correction):
+        self.axes = axes
+        self.keepdim = keepdim
+        self.correction = correction
+
+    def divisor(self):
+        return builtins.max(0, _count(self._shape, self.axes) - self.correction)
+
+    def centred(self, x):
+        """x - mean x"""
+        mean = empty(_kept(x.shape, self.axes), x.dtype, x)
+        kernels.on(x).mean(x, mean)
+        d = empty_like(x)
+        arithmetic.on(x).sub(x, mean, d)
+        return d
+
+    def variance(self, x):
+        y, kept = self.result(x, x.dtype)
+        d = self.centred(x)
+        elementwise.on(x).square(d, d)
+        kernels.on(x).sum(d, kept)
+        arithmetic.on(x).div(y, full((), self.divisor(), y.dtype, y), y)
+        return y
+
+    def forward(self, node, x):
+        node.save(x)                            # dx needs x - mean, which costs less to compute again than to keep
+        return self.variance(x)
+
+    def scale(self, node, dy):
+        """dx / (x - mean x), of dy's shape."""
+        factor = empty_like(dy)
+        arithmetic.on(dy).mul(dy, full((), _ratio(2, self.divisor()), dy.dtype, dy), factor)
+        return factor
+
+    def backward(self, node, dy):
+        dx = self.centred(node.saved[0])
+        arithmetic.on(dx).mul(dx, self.scale(node, dy).reshape(_kept(dx.shape, self.axes)), dx)
+        return dx
+
+    def backward_graph(self, node, dy):
+        x = node.saved_tensors[0]
+        return (x - mean(x, self.axes, True)) * (dy * _ratio(2, self.divisor())).reshape(_kept(x.shape, self.axes))
+
+    def cost(self, shapes, out_shapes):
+        n, m = _size(shapes[0]), _size(out_shapes[0])
+        return Cost(4 * n, 4 * n, 4 * (5 * n + m), 4 * (6 * n + m))
+
+
+def _ratio(a, b):
+    """a / b as floats divide."""
+    return a / b if b else float("inf")
+
+
+class Std(Var):
+    """y = sqrt(var x); dx = dy (x - mean x) / ((n - correction) y), and 0 where y is 0"""
+    name = "std"
+
+    def forward(self, node, x):
+        y = self.variance(x)
+        elementwise.on(y).sqrt(y, y)
+        node.save(x, y)
+        return y
+
+    def scale(self, node, dy):
+        y = node.saved[1]
+        factor = empty_like(dy)
+        arithmetic.on(dy).mul(dy, full((), _ratio(1, self.divisor()), dy.dtype, dy), factor)
+        return _divide_or_zero(factor, y)
+
+    def backward_graph(self, node, dy):
+        x, y = node.saved_tensors
+        factor = (dy * _ratio(1, self.divisor()) / y).masked_fill(y == 0, 0)
+        return (x - mean(x, self.axes, True)) * factor.reshape(_kept(x.shape, self.axes))
+
+
+def _divide_or_zero(a, b):
+    """a / b, and 0 where b is 0."""
+    q, zero = empty_like(a), full((), 0, a.dtype, a)
+    is_zero = empty(b.shape, boolean, b)
+    k = arithmetic.on(a)
+    k.div(a, b, q)
+    k.eq(b, zero, is_zero)
+    k.where(is_zero, zero, q, q)
+    return q
+
+
+class Norm(Reduction):
+    """y = sqrt(sum of x^2 over axes); dx = dy x / y, and 0 where y is 0"""
+    name = "norm"
+
+    def forward(self, node, x):
+        y, kept = self.result(x, x.dtype)
+        squares = empty_like(x)
+        elementwise.on(x).square(x, squares)
+        kernels.on(x).sum(squares, kept)
+        elementwise.on(y).sqrt(y, y)
+        node.save(x, y)
+        return y
+
+    def backward(self, node, dy):
+        x, y = node.saved
+        dx = empty_like(x)
+        arithmetic.on(x).mul(x, _divide_or_zero(dy, y).reshape(_kept(x.shape, self.axes)), dx)
+        return dx
+
+    def backward_graph(self, node, dy):
+        x, y = node.saved_tensors
+        return x * (dy / y).masked_fill(y == 0, 0).reshape(_kept(x.shape, self.axes))
+
+
+class LogSumExp(Reduction):
+    """y = log(sum of exp(x) over axes), with the maximum taken out first so that nothing overflows;
+    dx = dy exp(x - y)"""
+    name = "logsumexp"
+
+    def forward(self, node, x):
+        y, kept = self.result(x, x.dtype)
+        top = empty(kept.shape, x.dtype, x)
+        k = elementwise.on(x)
+        if x.size:
+            kernels.on(x).max(x, top)
+        else:
+            full_zero = full((), 0, x.dtype, x)
+            arithmetic.on(x).add(full_zero, full_zero, top)
+        largest = float(np.finfo(x.dtype).max)
+        k.clamp(top, top, low=-largest, high=largest)       # inf - inf would be NaN
+        e = empty_like(x)
+        arithmetic.on(x).sub(x, top, e)
+        k.exp(e, e)
+        kernels.on(x).sum(e, kept)
+        k.log(kept, kept)
+        arithmetic.on(x).add(kept, top, kept)
+        node.save(x, y)
+        return y
+
+    def backward(self, node, dy):
+        x, y = node.saved
+        kept = _kept(x.shape, self.axes)
+        dx = empty_like(x)
+        arithmetic.on(x).sub(x, y.reshape(kept), dx)
+        elementwise.on(x).exp(dx, dx)
+        arithmetic.on(x).mul(dx, dy.reshape(kept), dx)
+        return dx
+
+    def backward_graph(self, node, dy):
+        x, y = node.saved_tensors
+        kept = _kept(x.shape, self.axes)
+        return (x - y.reshape(kept)).exp() * dy.reshape(kept)
+
+    def cost(self, shapes, out_shapes):
+        n, m = _size(shapes[0]), _size(out_shapes[0])
+        return Cost(4 * n, 3 * n, 4 * (6 * n + 2 * m), 4 * (5 * n + 2 * m))
+
+
+# ---- the functions people call ----
+
+def sum(x, dim=None, keepdim=False, *, dtype=None):
+    """Sum over `dim`. Integers and bools are summed in int64; `dtype` casts x first."""
+    if dtype is not None:
+        x = cast_tensor(x, np.dtype(dtype))
+    return apply(Sum(normalize_axes("sum", dim, x.array.ndim), keepdim), x)
+
+
+def mean(x, dim=None, keepdim=False, *, dtype=None):
+    """Mean over `dim` (no elements: NaN); `dtype` casts x first."""
+    if dtype is not None:
+        x = cast_tensor(x, np.dtype(dtype))
+    _need_float("mean", x)
+    return apply(Mean(normalize_axes("mean", dim, x.array.ndim), keepdim), x)
+
+
+def prod(x, dim=None, keepdim=False, *, dtype=None):
+    """Product over `dim`. Integers and bools are multiplied in int64; `dtype` casts x first."""
+    if dtype is not None:
+        x = cast_tensor(x, np.dtype(dtype))
+    return apply(Prod(normalize_axes("prod", dim, x.array.ndim), keepdim), x)
+
+
+def _need_float(name, x):
+    if x.array.dtype.kind != "f":
+        raise TypeError(f"{name}: expected float32 or float64, got {x.array.dtype}; convert it with .float() first")
+
+
+def _need_elements(name, x, axes):
+    if x.array.size == 0 and _count(x.array.shape, axes) == 0:
+        raise ValueError(f"{name}: expected at least one element to choose from, got shape {x.array.shape}")
+
+
+def amax(x, dim=None, keepdim=False):
+    """Maximum over `dim`; its gradient is shared evenly among equal maxima."""
+    axes = normalize_axes("amax", dim, x.array.ndim)
+    _need_elements("amax", x, axes)
+    return apply(Max(axes, keepdim), x)
+
+
+def amin(x, dim=None, keepdim=False):
+    """Minimum over `dim`; its gradient is shared evenly among equal minima."""
+    axes = normalize_axes("amin", dim, x.array.ndim)
+    _need_elements("amin", x, axes)
+    return apply(Min(axes, keepdim), x)
+
+
+def max(x, dim=None, keepdim=False):
+    """Without `dim`, the maximum of all elements. With it, (values, indices) along that axis: the first of equal maxima,
+    which also gets the gradient. With a tensor in its place, the larger of both, element by element."""
+    if isinstance(dim, TensorBase):
+        return x.maximum(dim)
+    return _extreme("max", x, dim, keepdim, Max, MaxDim)
+
+
+def min(x, dim=None, keepdim=False):
+    """Without `dim`, the minimum of all elements. With it, (values, indices) along that axis: the first of equal minima,
+    which also gets the gradient. With a tensor in its place, the smaller of both, element by element."""
+    if isinstance(dim, TensorBase):
+        return x.minimum(dim)
+    return _extreme("min", x, dim, keepdim, Min, MinDim)
+
+
+def _extreme(name, x, dim, keepdim, over_all, along):
+    if dim is None:
+        axes = normalize_axes(name, None, x.array.ndim)
+        _need_elements(name, x, axes)
+        return apply(over_all(axes, keepdim), x)
+    axis = normalize_axis(name, dim, x.array.ndim)
+    _need_elements(name, x, (axis,) if x.array.ndim else ())
+    return ValuesIndices(*apply(along(axis, keepdim), x))
+
+
+def argmax(x, dim=None, keepdim=False):
+    """Place of the maximum along `dim`, or among all elements in C order; the first of equal ones, or of NaNs."""
+    return _place("argmax", x, dim, keepdim, Argmax)
+
+
+def argmin(x, dim=None, keepdim=False):
+    """Place of the minimum along `dim`, or among all elements in C order; the first of equal ones, or of NaNs."""
+    return _place("argmin", x, dim, keepdim, Argmin)
+
+
+def _place(name, x, dim, keepdim, op):
+    if dim is None:
+        _need_elements(name, x, tuple(range(x.array.ndim)))
+        place = apply(op(0), x.detach().reshape(-1))
+        return place.reshape((1,) * x.array.ndim) if keepdim else place
+    axis = normalize_axis(name, dim, x.array.ndim)
+    _need_elements(name, x, (axis,) if x.array.ndim else ())
+    return apply(op(axis, keepdim), x)
+
+
+def any(x, dim=None, keepdim=False):
+    """Is any element over `dim` not 0?"""
+    return apply(Any(normalize_axes("any", dim, x.array.ndim), keepdim), x)
+
+
+def all(x, dim=None, keepdim=False):
+    """Are all elements over `dim` not 0?"""
+    return apply(All(normalize_axes("all", dim, x.array.ndim), keepdim), x)
+
+
+def cumsum(x, dim, *, dtype=None):
+    """Running sum along `dim`; of integers and bools in int64."""
+    if dtype is not None:
+        x = cast_tensor(x, np.dtype(dtype))
+    return apply(Cumsum(normalize_axis("cumsum", dim, x.array.ndim)), x)
+
+
+def var(x, dim=None, unbiased=True, keepdim=False, *, correction=None):
+    """Variance over `dim`: sum of squared distances from the mean / (n - correction), correction 1 unless told
+    otherwise (`unbiased=False` is correction 0)."""
+    return _spread_of("var", Var, x, dim, unbiased, keepdim, correction)
+
+
+def std(x, dim=None, unbiased=True, keepdim=False, *, correction=None):
+    """Standard deviation over `dim`: the square root of `var`."""
+    return _spread_of("std", Std, x, dim, unbiased, keepdim, correction)
+
+
+def _spread_of(name, op, x, dim, unbiased, keepdim, correction):
+    if isinstance(dim, bool):                   # x.var(False)
+        dim, unbiased = None, dim
+    _need_float(name, x)
+    if correction is None:
+        correction = 1 if unbiased else 0
+    return apply(op(normalize_axes(name, dim, x.array.ndim), keepdim, correction), x)
+
+
+def norm(x, p=2, dim=None, keepdim=False):
+    """The p-norm over `dim`: (sum |x|^p)^(1/p); p = inf: the largest |x|."""
+    _need_float("norm", x)
+    axes = normalize_axes("norm", dim, x.array.ndim)
+    if p == 2 or p == "fro":
+        return apply(Norm(axes, keepdim), x)
+    if not isinstance(p, (int, float)):
+        raise TypeError(f"norm: expected a number or 'fro' for p, got {p!r}")
+    if p == float("inf"):
+        return amax(x.abs(), axes, keepdim)
+    if p == float("-inf"):
+        return amin(x.abs(), axes, keepdim)
+    if p == 0:
+        return sum(x != 0, axes, keepdim, dtype=x.array.dtype)
+    if p == 1:
+        return sum(x.abs(), axes, keepdim)
+    return sum(x.abs() ** p, axes, keepdim) ** (1 / p)
+
+
+def logsumexp(x, dim, keepdim=False):
+    """log of the sum of exp(x) over `dim`, without overflow."""
+    _need_float("logsumexp", x)
+    return apply(LogSumExp(normalize_axes("logsumexp", dim, x.array.ndim), keepdim), x)
+
+
+def count_nonzero(x, dim=None):
+    """How many elements over `dim` are not 0, as int64."""
+    return sum(x != 0, dim)

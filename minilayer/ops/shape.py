@@ -1,0 +1,789 @@
+"""Shapes: the same elements seen in another shape (views, which move nothing), or laid side by side (copies).
+
+A view shares its source's memory, so it costs nothing and a write through it is seen by both; its gradient is the
+incoming one, seen the other way round. Where strides do not allow a view, `reshape` copies first, by NumPy's rule.
+Basic indexing (`narrow`, `select`, slices) is in indexing.py.
+"""
+import numpy as np
+
+from minilayer._ext.dispatch import family
+from minilayer.device import (as_strided, broadcast_shapes, broadcast_to, contiguous, device_of, empty, full,
+                              is_contiguous, normalize_axes, normalize_axis, to_device, zeros)
+from minilayer.tape import Cost, Op, apply, elementwise_cost, wrap
+
+arithmetic = family("arithmetic")
+indexing = family("indexing")
+reduce = family("reduce")
+
+
+# ---- arguments ----
+
+def _integers(name, values) -> tuple:
+    """(2, 3) from 2, 3 or (2, 3) or [2, 3]: how shapes and dims are given."""
+    if len(values) == 1 and isinstance(values[0], (tuple, list)):
+        values = values[0]
+    for v in values:
+        if not hasattr(v, "__index__") or isinstance(v, bool):
+            raise TypeError(f"{name}: expected integers, got {v!r}")
+    return tuple([v.__index__() for v in values])
+
+
+def _count(shape) -> int:
+    n = 1
+    for size in shape:
+        n *= size
+    return n
+
+
+def _complete_shape(name, shape, size, before) -> tuple:
+    """The shape with a -1 replaced by what makes it hold `size` elements."""
+    known, unknown = 1, None
+    for i, n in enumerate(shape):
+        if n == -1 and unknown is None:
+            unknown = i
+        elif n < 0:
+            raise ValueError(f"{name}: expected sizes of 0 or more and at most one -1, got {shape}")
+        else:
+            known *= n
+    if unknown is not None:
+        if known == 0 or size % known:
+            raise ValueError(f"{name}: expected a shape for the {size} elements of shape {before}, got {shape}; "
+                             f"no size in place of -1 fits")
+        return shape[:unknown] + (size // known,) + shape[unknown + 1:]
+    if known != size:
+        raise ValueError(f"{name}: expected a shape for the {size} elements of shape {before}, got {shape}, "
+                         f"which has {known}; -1 for one size lets it be worked out")
+    return shape
+
+
+def view_strides(shape, strides, wanted):
+    """Strides that show the same elements, in order, as shape `wanted`; None where only a copy can.
+
+    Axes are matched in groups of equal size, left to right. A group of old axes can be split or joined freely if each
+    of its axes steps over exactly what the next one covers.
+    """
+    old = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
+    if any([n == 0 for n in shape]):
+        return tuple([0] * len(wanted))
+    found, i, j = [], 0, 0
+    while j < len(wanted):
+        if wanted[j] == 1:
+            found.append(old[i][1] * old[i][0] if i < len(old) else 0)
+            j += 1
+            continue
+        first, held, needed, group = i, old[i][0], wanted[j], [wanted[j]]
+        i, j = i + 1, j + 1
+        while held != needed:
+            if held < needed:
+                held *= old[i][0]
+                i += 1
+            else:
+                needed *= wanted[j]
+                group.append(wanted[j])
+                j += 1
+        for k in range(first, i - 1):
+            if old[k][1] != old[k + 1][0] * old[k + 1][1]:
+                return None
+        step, steps = old[i - 1][1], []
+        for n in reversed(group):
+            steps.append(step)
+            step *= n
+        found += reversed(steps)
+    return tuple(found)
+
+
+def _reshaped(x, shape):
+    """An array in another shape; a copy only where strides demand one."""
+    if x.shape == shape:
+        return x
+    if is_contiguous(x):
+        return x.reshape(shape)
+    strides = view_strides(x.shape, x.strides, shape)
+    return contiguous(x).reshape(shape) if strides is None else as_strided(x, shape, strides, 0)
+
+
+FREE = Cost(0, 0, 0, 0)             # a view moves nothing
+
+
+# ---- views ----
+
+class Reshape(Op):
+    """y = x's elements, in order, in another shape of as many; dx = dy in x's shape."""
+    name = "reshape"
+    view = True
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def forward(self, node, x):
+        self._before = x.shape
+        if is_contiguous(x):
+            return x.reshape(self.shape)
+        return as_strided(x, self.shape, view_strides(x.shape, x.strides, self.shape), 0)    # callers made sure it can
+
+    def backward(self, node, dy):
+        return _reshaped(dy, self._before)
+
+    def backward_graph(self, node, dy):
+        return reshape(dy, self._before)
+
+    def cost(self, shapes, out_shapes):
+        return FREE
+
+
+class Squeeze(Reshape):
+    """y = x without some axes of size 1."""
+    name = "squeeze"
+
+
+class Unsqueeze(Reshape):
+    """y = x with more axes of size 1."""
+    name = "unsqueeze"
+
+
+class Permute(Op):
+    """y[i_dims[0], i_dims[1], ...] = x[i_0, i_1, ...]: axis d of y is axis dims[d] of x."""
+    name = "permute"
+    view = True
+
+    def __init__(self, dims):
+        self.dims = dims
+
+    def inverse(self):
+        back = [0] * len(self.dims)
+        for i, d in enumerate(self.dims):
+            back[d] = i
+        return tuple(back)
+
+    def forward(self, node, x):
+        return x.transpose(self.dims)
+
+    def backward(self, node, dy):
+        return dy.transpose(self.inverse())
+
+    def backward_graph(self, node, dy):
+        return apply(Permute(self.inverse()), dy)
+
+    def cost(self, shapes, out_shapes):
+        return FREE
+
+
+class Expand(Op):
+    """y = x repeated along new axes and axes of size 1, by strides of zero; dx = dy summed over them (by the engine)."""
+    name = "expand"
+    view = True
+    broadcasts = True
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def forward(self, node, x):
+        return broadcast_to(x, self.shape)
+
+    def backward(self, node, dy):
+        return dy
+
+    def backward_graph(self, node, dy):
+        return dy
+
+    def cost(self, shapes, out_shapes):
+        return FREE
+
+
+class Split(Op):
+    """Neighbouring parts of x along one axis, as views. dx = the parts' gradients laid side by side: one op rather
+    than a slice a part, because each slice's gradient would be a whole array of zeros around its part."""
+    name = "split"
+    view = True
+
+    def __init__(self, sizes, dim):
+        self.sizes = sizes
+        self.dim = dim
+
+    def forward(self, node, x):
+        self._before = x.shape
+        return tuple([x[region] for region in _regions(self.sizes, self.dim)])
+
+    def backward(self, node, *dys):
+        like = next(dy for dy in dys if dy is not None)
+        dx = empty(self._before, like.dtype, like)
+        kernels = indexing.on(dx)
+        for dy, region in zip(dys, _regions(self.sizes, self.dim), strict=True):
+            if dy is None:
+                kernels.fill(dx[region], value=0)
+            else:
+                kernels.copy(dy, dx[region])
+        return dx
+
+    def backward_graph(self, node, *dys):
+        like = next(dy for dy in dys if dy is not None)
+        parts = []
+        for dy, size in zip(dys, self.sizes, strict=True):
+            shape = self._before[:self.dim] + (size,) + self._before[self.dim + 1:]
+            parts.append(wrap(zeros(shape, like.dtype, like.array)) if dy is None else dy)
+        return apply(Concatenate(self.dim), *parts)
+
+    def cost(self, shapes, out_shapes):
+        return Cost(0, 0, 0, 8 * _count(shapes[0]))
+
+
+def _regions(sizes, dim) -> list:
+    """The index of each part along axis `dim`, for parts of these sizes."""
+    regions, start = [], 0
+    for size in sizes:
+        regions.append((slice(None),) * dim + (slice(start, start + size),))
+        start += size
+    return regions
+
+
+class Unbind(Op):
+    """The slices of x along one axis, as views without that axis; dx = their gradients stacked."""
+    name = "unbind"
+    view = True
+
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, node, x):
+        self._before = x.shape
+        lead = (slice(None),) * self.dim
+        return tuple([x[(*lead, i, Ellipsis)] for i in range(x.shape[self.dim])])
+
+    def backward(self, node, *dys):
+        like = next(dy for dy in dys if dy is not None)
+        dx = empty(self._before, like.dtype, like)
+        lead = (slice(None),) * self.dim
+        for i, dy in enumerate(dys):
+            if dy is None:
+                indexing.on(dx).fill(dx[(*lead, i, Ellipsis)], value=0)
+            else:
+                indexing.on(dx).copy(dy, dx[(*lead, i, Ellipsis)])
+        return dx
+
+    def backward_graph(self, node, *dys):
+        like = next(dy for dy in dys if dy is not None)
+        empty_part = wrap(zeros(like.shape, like.dtype, like.array))
+        return apply(Stack(self.dim), *[empty_part if dy is None else dy for dy in dys])
+
+    def cost(self, shapes, out_shapes):
+        return Cost(0, 0, 0, 8 * _count(shapes[0]))
+
+
+def reshape(x, *shape):
+    """x's elements, in order, in another shape; one size may be -1. A view where strides allow, else a copy.
+
+    >>> reshape(x, 2, -1)           # (6,) -> (2, 3)
+    """
+    array = x.array
+    shape = _complete_shape("reshape", _integers("reshape", shape), array.size, array.shape)
+    if not is_contiguous(array) and view_strides(array.shape, array.strides, shape) is None:
+        x = x.contiguous()
+    return apply(Reshape(shape), x)
+
+
+def view(x, *shape):
+    """x's elements in another shape, sharing x's memory; an error where that would need a copy."""
+    if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)) and not hasattr(shape[0], "__index__"):
+        raise TypeError(f"view: expected a shape, got {shape[0]!r}; convert types with .to(dtype)")
+    array = x.array
+    shape = _complete_shape("view", _integers("view", shape), array.size, array.shape)
+    if not is_contiguous(array) and view_strides(array.shape, array.strides, shape) is None:
+        raise ValueError(f"view: a tensor of shape {array.shape} and strides {x.stride()} cannot be seen as {shape} without "
+                         "a copy; use reshape, or .contiguous() first")
+    return apply(Reshape(shape), x)
+
+
+def flatten(x, start_dim=0, end_dim=-1):
+    """Axes start_dim to end_dim as one: (B, C, H, W) -> (B, C H W) with start_dim=1."""
+    shape = x.array.shape
+    if not shape:
+        return reshape(x, 1)
+    first, last = normalize_axis("flatten", start_dim, len(shape)), normalize_axis("flatten", end_dim, len(shape))
+    if first > last:
+        raise ValueError(f"flatten: expected start_dim before end_dim, got {start_dim} and {end_dim} for shape {shape}")
+    return reshape(x, shape[:first] + (_count(shape[first:last + 1]),) + shape[last + 1:])
+
+
+def unflatten(x, dim, sizes):
+    """Axis `dim` as several axes of these sizes, one of which may be -1."""
+    shape = x.array.shape
+    axis = normalize_axis("unflatten", dim, len(shape))
+    sizes = _complete_shape("unflatten", _integers("unflatten", (sizes,)), shape[axis], (shape[axis],))
+    return reshape(x, shape[:axis] + sizes + shape[axis + 1:])
+
+
+def squeeze(x, dim=None):
+    """x without its axes of size 1: all of them, or those among `dim` (an integer or several)."""
+    shape = x.array.shape
+    axes = normalize_axes("squeeze", dim, len(shape))
+    return apply(Squeeze(tuple([n for d, n in enumerate(shape) if n != 1 or d not in axes])), x)
+
+
+def unsqueeze(x, dim):
+    """x with an axis of size 1 put in at `dim`."""
+    shape = x.array.shape
+    axis = normalize_axis("unsqueeze", dim, len(shape) + 1)
+    return apply(Unsqueeze(shape[:axis] + (1,) + shape[axis:]), x)
+
+
+def permute(x, *dims):
+    """The axes in another order: axis d of the result is axis dims[d] of x."""
+    ndim = x.array.ndim
+    dims = _integers("permute", dims)
+    if len(dims) != ndim:
+        raise ValueError(f"permute: expected each of the {ndim} dims of shape {x.array.shape} once, got {dims}")
+    axes = tuple([normalize_axis("permute", d, ndim) for d in dims])
+    if len(set(axes)) != ndim:
+        raise ValueError(f"permute: expected each of the {ndim} dims of shape {x.array.shape} once, got {dims}")
+    return apply(Permute(axes), x)
+
+
+def transpose(x, dim0, dim1):
+    """Two axes swapped."""
+    ndim = x.array.ndim
+    axes = list(range(ndim))
+    a, b = normalize_axis("transpose", dim0, ndim), normalize_axis("transpose", dim1, ndim)
+    if ndim:
+        axes[a], axes[b] = b, a
+    return apply(Permute(tuple(axes)), x)
+
+
+swapaxes = transpose
+
+
+def t(x):
+    """A matrix transposed; a tensor of fewer than two dimensions as it is."""
+    if x.array.ndim > 2:
+        raise ValueError(f"t: expected at most 2 dimensions, got shape {x.array.shape}; use transpose or permute")
+    return transpose(x, 0, 1) if x.array.ndim == 2 else x
+
+
+def movedim(x, source, destination):
+    """Axes moved from `source` to `destination` (integers, or equally many), the others in their order."""
+    ndim = x.array.ndim
+    source = [normalize_axis("movedim", d, ndim) for d in _integers("movedim", (source,))]
+    destination = [normalize_axis("movedim", d, ndim) for d in _integers("movedim", (destination,))]
+    if len(source) != len(destination) or len(set(source)) != len(source) or len(set(destination)) != len(destination):
+        raise ValueError(f"movedim: expected as many different dims to move from as to, got {source} and {destination}")
+    axes = [d for d in range(ndim) if d not in source]
+    for to, axis in sorted(zip(destination, source, strict=True)):
+        axes.insert(to, axis)
+    return apply(Permute(tuple(axes)), x)
+
+
+def expand(x, *sizes):
+    """x in a larger shape, repeated along axes of size 1 and new leading axes without a copy; -1 keeps a size."""
+    before = x.array.shape
+    sizes = _integers("expand", sizes)
+    lead = len(sizes) - len(before)
+    shape = []
+    for i, n in enumerate(sizes):
+        own = before[i - lead] if 0 <= lead <= i else None
+        if n == -1 and own is not None:
+            n = own
+        if lead < 0 or n < 0 or (own is not None and own not in (1, n)):
+            raise ValueError(f"expand: expected sizes that shape {before} broadcasts to, got {sizes}; only axes of size "
+                             "1 and new leading axes can grow")
+        shape.append(n)
+    if lead < 0:
+        raise ValueError(f"expand: expected at least {len(before)} sizes for shape {before}, got {sizes}")
+    return apply(Expand(tuple(shape)), x)
+
+
+def expand_as(x, other):
+    """x expanded to another tensor's shape."""
+    return expand(x, other.array.shape)
+
+
+def broadcast_tensors(*tensors):
+    """All tensors expanded to the shape they broadcast to."""
+    shape = broadcast_shapes("broadcast_tensors", *[x.array.shape for x in tensors])
+    return tuple([expand(x, shape) for x in tensors])
+
+
+def narrow(x, dim, start, length):
+    """The `length` elements from `start` on along axis `dim`, as a view."""
+    axis = normalize_axis("narrow", dim, x.array.ndim)
+    size = x.array.shape[axis] if x.array.ndim else 0
+    first = start + size if start < 0 else start
+    if length < 0 or first < 0 or first + length > size:
+        raise IndexError(f"narrow: expected start and length within the {size} elements of dim {dim}, "
+                         f"got start {start}, length {length}")
+    return x[(slice(None),) * axis + (slice(first, first + length),)]
+
+
+def select(x, dim, index):
+    """Element `index` along axis `dim`, as a view without that axis."""
+    return x[(slice(None),) * normalize_axis("select", dim, x.array.ndim) + (index,)]
+
+
+def split(x, split_size_or_sections, dim=0):
+    """x in neighbouring views along `dim`: of one size each (the last may be smaller), or of the sizes in a list."""
+    shape = x.array.shape
+    axis = normalize_axis("split", dim, len(shape))
+    if not shape:
+        raise ValueError("split: expected at least one dimension, got a 0-d tensor")
+    size = shape[axis]
+    if isinstance(split_size_or_sections, (tuple, list)):
+        sizes = _integers("split", (split_size_or_sections,))
+        if sum(sizes) != size or any([n < 0 for n in sizes]):
+            raise ValueError(f"split: expected sizes that sum to {size}, the size of dim {dim}, got {sizes}")
+    else:
+        (step,) = _integers("split", (split_size_or_sections,))
+        if step < 0 or (step == 0 and size):
+            raise ValueError(f"split: expected a size above 0, got {step}")
+        sizes = tuple([min(step, size - i) for i in range(0, size, step)]) if size else (0,)
+    return apply(Split(sizes, axis), x)
+
+
+def chunk(x, chunks, dim=0):
+    """x in at most `chunks` views of equal size along `dim` (the last may be smaller)."""
+    axis = normalize_axis("chunk", dim, x.array.ndim)
+    if chunks < 1:
+        raise ValueError(f"chunk: expected at least 1 chunk, got {chunks}")
+    size = x.array.shape[axis] if x.array.ndim else 0
+    if size == 0:
+        return split(x, [0] * chunks, axis)
+    return split(x, -(-size // chunks), axis)
+
+
+def unbind(x, dim=0):
+    """The slices along axis `dim`, as views without that axis."""
+    if not x.array.ndim:
+        raise ValueError("unbind: expected at least one dimension, got a 0-d tensor")
+    axis = normalize_axis("unbind", dim, x.array.ndim)
+    return apply(Unbind(axis), x) if x.array.shape[axis] else ()
+
+
+# ---- copies ----
+
+class Concatenate(Op):
+    """y = the inputs one behind the other along one axis; dx_i = its part of dy."""
+    name = "cat"
+    promotes = "same"
+
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, node, *xs):
+        dim = self.dim
+        self._sizes = tuple([x.shape[dim] for x in xs])
+        y = empty(xs[0].shape[:dim] + (sum(self._sizes),) + xs[0].shape[dim + 1:], xs[0].dtype, xs[0])
+        kernels = indexing.on(y)
+        for x, region in zip(xs, _regions(self._sizes, dim), strict=True):
+            kernels.copy(x, y[region])
+        return y
+
+    def backward(self, node, dy):
+        return tuple([dy[region] for region in _regions(self._sizes, self.dim)])
+
+    def backward_graph(self, node, dy):
+        return tuple([dy[region] for region in _regions(self._sizes, self.dim)])
+
+    def cost(self, shapes, out_shapes):
+        return Cost(0, 0, 8 * _count(out_shapes[0]), 0)
+
+
+class Stack(Op):
+    """y = the inputs, all of one shape, along a new axis; dx_i = dy's slice i."""
+    name = "stack"
+    promotes = "same"
+
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, node, *xs):
+        shape, lead = xs[0].shape, (slice(None),) * self.dim
+        self._count = len(xs)
+        y = empty(shape[:self.dim] + (len(xs),) + shape[self.dim:], xs[0].dtype, xs[0])
+        kernels = indexing.on(y)
+        for i, x in enumerate(xs):
+            kernels.copy(x, y[(*lead, i, Ellipsis)])
+        return y
+
+    def backward(self, node, dy):
+        lead = (slice(None),) * self.dim
+        return tuple([dy[(*lead, i, Ellipsis)] for i in range(self._count)])
+
+    def backward_graph(self, node, dy):
+        lead = (slice(None),) * self.dim
+        return tuple([dy[(*lead, i)] for i in range(self._count)])
+
+    def cost(self, shapes, out_shapes):
+        return Cost(0, 0, 8 * _count(out_shapes[0]), 0)
+
+
+def _mirrored(x, axes):
+    """An array's view with some axes reversed."""
+    if not x.size:
+        return x
+    offset, strides = 0, list(x.strides)
+    for d in axes:
+        offset += (x.shape[d] - 1) * strides[d]
+        strides[d] = -strides[d]
+    return as_strided(x, x.shape, tuple(strides), offset)
+
+
+class Flip(Op):
+    """y = x with some axes reversed; dx = dy with the same axes reversed."""
+    name = "flip"
+
+    def __init__(self, dims):
+        self.dims = dims
+
+    def forward(self, node, x):
+        y = empty(x.shape, x.dtype, x)
+        indexing.on(x).copy(_mirrored(x, self.dims), y)
+        return y
+
+    def backward(self, node, dy):
+        return _mirrored(dy, self.dims)
+
+    def backward_graph(self, node, dy):
+        return apply(Flip(self.dims), dy)
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+class Pad(Op):
+    """y = x with `before` and `after` more elements of one value along each axis; dx = dy's inner part."""
+    name = "pad"
+
+    def __init__(self, before, after, value):
+        self.before = before
+        self.after = after
+        self.value = value
+
+    def inner(self, shape):
+        return tuple([slice(b, b + n) for b, n in zip(self.before, shape, strict=True)])
+
+    def forward(self, node, x):
+        self._inner = self.inner(x.shape)
+        y = empty(tuple([b + n + a for b, n, a in zip(self.before, x.shape, self.after, strict=True)]), x.dtype, x)
+        indexing.on(y).fill(y, value=self.value)
+        indexing.on(y).copy(x, y[(*self._inner, Ellipsis)])
+        return y
+
+    def backward(self, node, dy):
+        return dy[(*self._inner, Ellipsis)]
+
+    def backward_graph(self, node, dy):
+        return dy[self._inner]
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+class Repeat(Op):
+    """y = x laid out repeats[d] times along each axis d; dx = the sum of dy over the repeats."""
+    name = "repeat"
+
+    def __init__(self, repeats):
+        self.repeats = repeats
+
+    def forward(self, node, x):
+        shape = (1,) * (len(self.repeats) - x.ndim) + x.shape
+        self._before = x.shape
+        self._pairs = tuple([n for pair in zip(self.repeats, shape, strict=True) for n in pair])       # r0, n0, r1, n1, ...
+        self._single = tuple([n for size in shape for n in (1, size)])
+        y = empty(tuple([r * n for r, n in zip(self.repeats, shape, strict=True)]), x.dtype, x)
+        indexing.on(x).copy(_reshaped(x, self._single), y.reshape(self._pairs))
+        return y
+
+    def backward(self, node, dy):
+        dx = empty(self._before, dy.dtype, dy)
+        reduce.on(dy).sum(_reshaped(dy, self._pairs), dx.reshape(self._single))
+        return dx
+
+    def backward_graph(self, node, dy):
+        return reshape(reshape(dy, self._pairs).sum(tuple(range(0, len(self._pairs), 2))), self._before)
+
+    def cost(self, shapes, out_shapes):
+        n, m = _count(shapes[0]), _count(out_shapes[0])
+        return Cost(0, m, 4 * (n + m), 4 * (n + m))
+
+
+class Triangle(Op):
+    """y = x on and below (tril) or on and above (triu) a diagonal of its last two axes, else 0; dx = dy, cut alike."""
+    name = "triangle"
+
+    def __init__(self, diagonal, upper):
+        self.diagonal = diagonal
+        self.upper = upper
+        self.name = "triu" if upper else "tril"
+
+    def cut(self, x):
+        rows, columns = x.shape[-2:]
+        mask = np.tri(rows, columns, self.diagonal - 1 if self.upper else self.diagonal, dtype=bool)
+        mask = to_device(~mask if self.upper else mask, device_of(x))
+        y = empty(x.shape, x.dtype, x)
+        arithmetic.on(x).where(mask, x, full((), 0, x.dtype, x), y)
+        return y
+
+    def forward(self, node, x):
+        return self.cut(x)
+
+    def backward(self, node, dy):
+        return self.cut(dy)
+
+    def backward_graph(self, node, dy):
+        return apply(Triangle(self.diagonal, self.upper), dy)
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+def _same_but(name, tensors, dim):
+    """The axis `dim` means for tensors that agree on all other axes; an error otherwise."""
+    shape = tensors[0].array.shape
+    axis = normalize_axis(name, dim, len(shape))
+    for x in tensors:
+        other = x.array.shape
+        if len(other) != len(shape) or not shape or other[:axis] != shape[:axis] or other[axis + 1:] != shape[axis + 1:]:
+            raise ValueError(f"{name}: expected tensors of one shape but for dim {dim}, "
+                             f"got {', '.join(str(x.array.shape) for x in tensors)}")
+    return axis
+
+
+def _sequence(name, tensors) -> tuple:
+    if hasattr(tensors, "array") or not isinstance(tensors, (tuple, list)) or not tensors:
+        raise TypeError(f"{name}: expected a tuple or list of tensors, at least one, got {tensors!r}"[:200])
+    for x in tensors:
+        if not hasattr(x, "array"):
+            raise TypeError(f"{name}: expected tensors, got {type(x).__name__}")
+    return tuple(tensors)
+
+
+def cat(tensors, dim=0):
+    """Tensors one behind the other along an axis they have; they agree on all others."""
+    tensors = _sequence("cat", tensors)
+    full_ones = tuple([x for x in tensors if x.array.shape != (0,)])    # PyTorch lets an empty 1-d tensor join anything
+    axis = _same_but("cat", full_ones or tensors[:1], dim)
+    return apply(Concatenate(axis), *(full_ones or tensors))
+
+
+concat = concatenate = cat
+
+
+def stack(tensors, dim=0):
+    """Tensors of one shape along a new axis."""
+    tensors = _sequence("stack", tensors)
+    shape = tensors[0].array.shape
+    for x in tensors:
+        if x.array.shape != shape:
+            raise ValueError(f"stack: expected tensors of one shape, got {', '.join(str(x.array.shape) for x in tensors)}; "
+                             "use cat to join along an axis they have")
+    return apply(Stack(normalize_axis("stack", dim, len(shape) + 1)), *tensors)
+
+
+def flip(x, *dims):
+    """x with these axes reversed (a copy)."""
+    dims = _integers("flip", dims)
+    return apply(Flip(normalize_axes("flip", dims, x.array.ndim)), x)
+
+
+def roll(x, shifts, dims=None):
+    """x with its elements moved on by `shifts` along `dims`, those beyond the end to the front; flattened where dims
+    is None."""
+    if dims is None:
+        return reshape(roll(reshape(x, -1), shifts, 0), x.array.shape)
+    shifts, dims = _integers("roll", (shifts,)), _integers("roll", (dims,))
+    if len(shifts) != len(dims):
+        raise ValueError(f"roll: expected as many shifts as dims, got {shifts} and {dims}")
+    for shift, dim in zip(shifts, dims, strict=True):
+        axis = normalize_axis("roll", dim, x.array.ndim)
+        size = x.array.shape[axis] if x.array.ndim else 0
+        shift = shift % size if size else 0
+        if shift:
+            lead = (slice(None),) * axis
+            x = cat((x[(*lead, slice(size - shift, size))], x[(*lead, slice(0, size - shift))]), axis)
+    return x
+
+
+def repeat(x, *sizes):
+    """x laid out sizes[d] times along each axis; more sizes than axes put new axes in front."""
+    sizes = _integers("repeat", sizes)
+    if len(sizes) < x.array.ndim or any([n < 0 for n in sizes]):
+        raise ValueError(f"repeat: expected {x.array.ndim} or more sizes of at least 0 for shape {x.array.shape}, got {sizes}")
+    return apply(Repeat(sizes), x)
+
+
+def tile(x, dims):
+    """`repeat`, with missing leading sizes taken as 1."""
+    dims = _integers("tile", (dims,))
+    return repeat(x, (1,) * (x.array.ndim - len(dims)) + dims)
+
+
+def repeat_interleave(x, repeats, dim=None):
+    """Each element (dim=None: of the flattened x) or slice along `dim` `repeats` times in a row."""
+    (repeats,) = _integers("repeat_interleave", (repeats,))
+    if dim is None:
+        x, dim = reshape(x, -1), 0
+    axis = normalize_axis("repeat_interleave", dim, x.array.ndim)
+    shape = x.array.shape
+    grown = expand(unsqueeze(x, axis + 1), shape[:axis + 1] + (repeats,) + shape[axis + 1:])
+    return reshape(grown, shape[:axis] + (shape[axis] * repeats,) + shape[axis + 1:])
+
+
+def tril(x, diagonal=0):
+    """The lower triangle of the last two axes: 0 above the diagonal (`diagonal` above the main one)."""
+    return _triangle("tril", x, diagonal, False)
+
+
+def triu(x, diagonal=0):
+    """The upper triangle of the last two axes: 0 below the diagonal (`diagonal` above the main one)."""
+    return _triangle("triu", x, diagonal, True)
+
+
+def _triangle(name, x, diagonal, upper):
+    if x.array.ndim < 2:
+        raise ValueError(f"{name}: expected at least 2 dimensions, got shape {x.array.shape}")
+    return apply(Triangle(diagonal, upper), x)
+
+
+def pad(x, pad, mode="constant", value=0):
+    """x with more elements at its edges. `pad` counts them from the last axis on: (left, right, top, bottom, ...);
+    negative numbers cut off.
+
+    mode: "constant" (`value`), "reflect" (mirrored, the edge itself not repeated), "replicate" (the edge repeated),
+    "circular" (from the other end).
+    """
+    amounts, ndim = _integers("pad", (pad,)), x.array.ndim
+    if len(amounts) % 2 or len(amounts) > 2 * ndim:
+        raise ValueError(f"pad: expected a pair of numbers for each of the last axes of shape {x.array.shape}, got {amounts}")
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise ValueError(f"pad: expected mode 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
+    before, after = [0] * ndim, [0] * ndim
+    for k in range(len(amounts) // 2):
+        before[ndim - 1 - k], after[ndim - 1 - k] = amounts[2 * k], amounts[2 * k + 1]
+    shape = x.array.shape
+    for b, n, a in zip(before, shape, after, strict=True):
+        if b + n + a < 0 or (b < 0 and -b > n) or (a < 0 and -a > n):
+            raise ValueError(f"pad: {amounts} cuts off more than shape {shape} has")
+    cut = tuple([slice(max(0, -b), n - max(0, -a)) for b, n, a in zip(before, shape, after, strict=True)])
+    if any([v < 0 for v in (*before, *after)]):
+        x = x[cut]
+        before, after = [max(0, b) for b in before], [max(0, a) for a in after]
+    if mode == "constant":
+        return apply(Pad(tuple(before), tuple(after), value), x)
+    for axis in range(ndim):
+        if before[axis] or after[axis]:
+            places = _edge_places(mode, x.array.shape[axis], before[axis], after[axis])
+            x = x[(slice(None),) * axis + (places,)]
+    return x
+
+
+def _edge_places(mode, n, before, after):
+    """Which of an axis's n elements each element of the padded axis shows."""
+    limit = {"reflect": n - 1, "circular": n, "replicate": before + after if n else 0}[mode]
+    if before > limit or after > limit:
+        raise ValueError(f"pad: mode {mode!r} can add at most {limit} elements to an axis of size {n}, "
+                         f"got {before} before and {after} after")
+    places = np.arange(-before, n + after)
+    if mode == "circular":
+        return places % n
+    if mode == "replicate":
+        return places.clip(0, n - 1)
+    places = abs(places)
+    return np.where(places >= n, 2 * (n - 1) - places, places)

@@ -1,0 +1,10 @@
+"""Optimisers, learning-rate schedules and gradient clipping. Read optimizer.py first, then sgd.py and adam.py."""
+from minilayer.optim import lr_scheduler
+from minilayer.optim.adam import Adam, AdamW
+from minilayer.optim.clip import clip_grad_norm_, clip_grad_value_
+from minilayer.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, StepLR
+from minilayer.optim.optimizer import Optimizer
+from minilayer.optim.sgd import SGD
+
+__all__ = ["SGD", "Adam", "AdamW", "CosineAnnealingLR", "LRScheduler", "LambdaLR", "Optimizer", "StepLR",
+           "clip_grad_norm_", "clip_grad_value_", "lr_scheduler"]

@@ -1,0 +1,1384 @@
+# cython: language_level=3
+"""The tape: what was computed, and the walk back that turns it into gradients.
+
+An operation on tensors does two things. It computes, on arrays; and, where a gradient will be asked for, it leaves a
+`Node` behind that remembers the operation, where its inputs came from and what its backward rule will read. Nodes
+carry rising numbers, and an output's node always has a higher number than its inputs' nodes. So walking from the
+highest number down meets every node after all of its users: by then its gradient is complete. That walk is `backward`.
+
+This file is plain Python and runs as it stands (MINILAYER_PURE=1); compiled by Cython it costs some tens of
+nanoseconds a node. What it leaves out for that speed: a graph is walked by one thread at a time.
+
+In order of need: per-thread state, `TensorBase`, `Op`, `Node`, `apply` (record), `backward` (walk), in-place change,
+and `Tape` (the listing).
+"""
+import sys
+import threading
+from collections import namedtuple
+
+import cython
+import numpy as np
+
+from minilayer import device
+from minilayer._ext.dispatch import family
+
+if cython.compiled:
+    from cython.cimports.cpython.pythread import PyThread_get_thread_ident as get_ident
+    from cython.cimports.minilayer._ext.runtime import owns, same_dtype, same_shape, scalar_like
+else:
+    from threading import get_ident
+
+    from minilayer._ext.runtime import owns, same_dtype, same_shape, scalar_like
+
+ndarray = cython.declare(type, np.ndarray)
+arithmetic = family("arithmetic")
+indexing = family("indexing")
+reduce = family("reduce")
+
+float32, float64, int64 = np.dtype("float32"), np.dtype("float64"), np.dtype("int64")
+int32, uint8, boolean = np.dtype("int32"), np.dtype("uint8"), np.dtype("bool")
+DTYPES = (float32, float64, int64, int32, uint8, boolean)
+
+
+# ---- the state of a thread ----
+
+@cython.cclass
+class State:
+    """Gradient mode, the listing being kept and the stack of layers being called, for one thread."""
+    ident = cython.declare(cython.ulong)
+    grad_enabled = cython.declare(cython.bint, visibility="public")
+    tape = cython.declare(object, visibility="public")         # the innermost `with Tape()`, or None
+    observer = cython.declare(object, visibility="public")     # called as observer(node_or_None, op, inputs, outputs)
+    layers = cython.declare(list, visibility="public")         # the layers whose forward is running, outermost first
+
+    def __init__(self):
+        self.ident = get_ident()
+        self.grad_enabled = True
+        self.tape = None
+        self.observer = None
+        self.layers = []
+
+
+_local = threading.local()
+_latest = cython.declare(State, State())    # the last thread to ask, which is nearly always the one asking
+_local.state = _latest
+
+
+@cython.cfunc
+def current() -> State:
+    """The calling thread's state."""
+    global _latest
+    state: State = _latest                  # read once: another thread may replace it between two looks
+    if state.ident == get_ident():
+        return state
+    found = getattr(_local, "state", None)
+    if found is None:
+        found = State()
+        _local.state = found
+    _latest = found
+    return found
+
+
+def thread_state():
+    """The calling thread's state: `grad_enabled`, `tape`, `observer` and `layers`."""
+    return current()
+
+
+def is_grad_enabled() -> bool:
+    """Are operations recorded in this thread?"""
+    return current().grad_enabled
+
+
+class set_grad_enabled:
+    """Record operations, or not, from now on in this thread; as a context manager, until its end."""
+
+    def __init__(self, mode):
+        self.before = [current().grad_enabled]
+        current().grad_enabled = bool(mode)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        current().grad_enabled = self.before[-1]
+
+
+class _GradMode:
+    """A gradient mode for a `with` block, or for every call of a decorated function."""
+    mode = True
+
+    def __init__(self):
+        self.before = []
+
+    def __enter__(self):
+        self.before.append(current().grad_enabled)
+        current().grad_enabled = self.mode
+        return self
+
+    def __exit__(self, *error):
+        current().grad_enabled = self.before.pop()
+
+    def __call__(self, function):
+        import functools
+
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            with type(self)():
+                return function(*args, **kwargs)
+        return wrapped
+
+
+class no_grad(_GradMode):
+    """Compute without recording: `with no_grad(): ...`, or as a decorator `@no_grad()`."""
+    mode = False
+
+
+class enable_grad(_GradMode):
+    """Record again inside a `no_grad` block: `with enable_grad(): ...`, or as a decorator."""
+    mode = True
+
+
+# ---- the part of a tensor that the tape knows ----
+
+@cython.cclass
+class Version:
+    """How often the memory under a tensor, and under all views of it, was changed in place, and where last."""
+    count = cython.declare(cython.longlong, visibility="public")
+    site = cython.declare(object, visibility="public")
+
+    def __init__(self):
+        self.count = 0
+        self.site = None
+
+
+@cython.cclass
+class TensorBase:
+    """An array and its place in the graph. `Tensor` (tensor.py) adds what people call."""
+    # Its fields are declared in tape.pxd, for tensor.py to extend:
+    #   array       the values, or None
+    #   grad        for a leaf (or after retain_grad): the gradient collected so far
+    #   node, slot  the Node that made it and which of its outputs this is; node is None for a leaf
+    #   wants_grad  a leaf asked to collect its gradient
+    #   version     Version, made when first needed, shared with views
+    #   base        for a view: the tensor whose memory it shows
+    #   rebased     for a base: how often its node was replaced by an in-place change
+    #   seen        for a view: base.rebased when self.node was derived
+    #   hooks       for a leaf: functions on its gradient
+    #   number      its name on a tape, 0 while no tape has met it
+    #   retains     retain_grad was asked for
+
+    @property
+    def requires_grad(self):
+        """Will this tensor get a gradient, or hand one on to what it was made from?"""
+        return edge(self) is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value):
+        if edge(self) is not None and self.node is not None:
+            if not value:
+                raise RuntimeError("requires_grad: only a leaf can stop requiring a gradient; use .detach()")
+            return
+        if value and self.array.dtype.kind != "f":
+            raise TypeError(f"requires_grad: expected a float32 or float64 tensor, got {self.array.dtype}; "
+                            "convert it with .float()")
+        self.wants_grad = value
+
+    @property
+    def is_leaf(self):
+        """Was this tensor made by the user rather than by a recorded operation?"""
+        edge(self)
+        return self.node is None
+
+    def version_counter(self):
+        """The version counter of this tensor's memory."""
+        if self.version is None:
+            self.version = Version()
+        return self.version
+
+    def mark_written(self, site=None):
+        """Say that this tensor's memory was changed in place, outside an operation."""
+        counter = cython.declare(Version, self.version_counter())
+        counter.count += 1
+        counter.site = site
+
+
+if not cython.compiled:
+    for _field in ("array", "grad", "node", "version", "base", "hooks"):
+        setattr(TensorBase, _field, None)
+    for _field in ("slot", "rebased", "seen", "number"):
+        setattr(TensorBase, _field, 0)
+    TensorBase.wants_grad = TensorBase.retains = False
+
+_tensor_type = cython.declare(type, TensorBase)
+
+
+def register_tensor(cls):
+    """Name the class that every operation returns (tensor.py's Tensor, once)."""
+    global _tensor_type
+    _tensor_type = cls
+
+
+@cython.ccall
+def wrap(array):
+    """A new tensor around an array, outside any graph."""
+    tensor = cython.declare(TensorBase, _tensor_type.__new__(_tensor_type))
+    tensor.array = array
+    return tensor
+
+
+@cython.cfunc
+def wrap_result(array, node, slot: cython.int):
+    tensor = cython.declare(TensorBase, _tensor_type.__new__(_tensor_type))
+    tensor.array = array
+    tensor.node = node
+    tensor.slot = slot
+    return tensor
+
+
+@cython.cfunc
+def edge(tensor: TensorBase):
+    """Where this tensor's gradient goes: the node that made it, itself for a leaf that collects one, or None."""
+    base: TensorBase
+    node: Node
+    if tensor.base is not None:
+        base = tensor.base
+        if tensor.seen != base.rebased:     # the base was written to meanwhile: this view shows the new values
+            node = record(StridedView(tensor.array, base.array), (edge(base),))
+            node.slots = (base.slot,) if base.slot else None
+            tensor.node = node
+            tensor.slot = 0
+            tensor.seen = base.rebased
+    if tensor.node is not None:
+        return tensor.node
+    return tensor if tensor.wants_grad else None
+
+
+# ---- operations ----
+
+Cost = namedtuple("Cost", "forward_flops backward_flops forward_bytes backward_bytes")
+Cost.__doc__ = "Floating-point operations and bytes moved, from shapes, at 4 bytes a value."
+
+
+def _size(shape) -> int:
+    n = 1
+    for d in shape:
+        n *= d
+    return n
+
+
+def elementwise_cost(shapes, out_shapes, forward=1, backward=1):
+    """The cost of an op that does `forward` operations a value of its output, `backward` an input's gradient value."""
+    inputs = sum(_size(s) for s in shapes if s is not None)
+    outputs = sum(_size(s) for s in out_shapes)
+    return Cost(forward * outputs, backward * inputs, 4 * (inputs + outputs), 4 * (2 * inputs + outputs))
+
+
+_VIEW = cython.declare(cython.int, 1)
+_BROADCASTS = cython.declare(cython.int, 2)
+_PROMOTES = cython.declare(cython.int, 4)
+_CONSTANT = cython.declare(cython.int, 8)
+
+
+class Op:
+    """One differentiable operation: how to compute it, and how its gradient flows back.
+
+    A subclass names itself, computes arrays from arrays in `forward` and gradients from gradients in `backward`:
+
+        class Square(Op):
+            \"\"\"y = x^2; dx = 2 x dy\"\"\"
+            name = "square"
+
+            def forward(self, node, x):
+                y = empty_like(x)
+                elementwise.on(x).square(x, y)
+                node.save(x)                        # dx needs x
+                return y
+
+            def backward(self, node, dy):
+                (x,) = node.saved
+                dx = empty_like(x)
+                elementwise.on(x).square_backward(x, dy, dx)
+                return dx
+
+    Settings are attributes set by `__init__`. `backward` returns one gradient an input (None where `node.needs(i)` is
+    false), which may be dy itself or a view of it but never a saved array. Optional: `backward_graph`, the same rule
+    told in functions on tensors, for gradients of gradients; `forward_inplace(node, target, *others)`.
+    """
+    name = "op"
+    differentiable = True
+    view = False                    # the output shares the first input's memory
+    broadcasts = False              # the engine sums each gradient back to its input's shape
+    promotes = None                 # "same": inputs are cast to a common dtype; "float": integers also become float32
+    nondifferentiable_outputs = ()
+    _flags = 0
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls._flags = ((_VIEW if cls.view else 0) | (_BROADCASTS if cls.broadcasts else 0)
+                      | (_PROMOTES if cls.promotes else 0) | (0 if cls.differentiable else _CONSTANT))
+
+    def forward(self, node, *arrays):
+        """Compute the output array, or a tuple of them."""
+        raise NotImplementedError(f"{type(self).__name__}: an Op defines forward(node, *arrays)")
+
+    def backward(self, node, *gradients):
+        """The gradients of the inputs, from those of the outputs."""
+        raise NotImplementedError(f"{self.name}: has no gradient; use .detach() on its inputs if none is meant to flow")
+
+    def cost(self, shapes, out_shapes):
+        """The cost from shapes: Cost(forward_flops, backward_flops, forward_bytes, backward_bytes)."""
+        raise NotImplementedError(f"{self.name}: has no cost rule; define cost(shapes, out_shapes)")
+
+    def settings(self) -> str:
+        """The settings as the tape's listing shows them."""
+        return ", ".join(f"{k}={v}" for k, v in vars(self).items() if not k.startswith("_") and not hasattr(v, "ndim"))
+
+
+@cython.trashcan(True)              # a chain of a million nodes is dropped without a million nested calls
+@cython.cclass
+class Node:
+    """One recorded operation: the op, where its inputs came from, and what its backward rule reads."""
+    # Its fields are declared in tape.pxd, so that op files can be compiled against them:
+    #   op         the Op, with its settings
+    #   parents    one an input: the Node that made it, a leaf, or None where no gradient goes
+    #   slots      which output of each parent; None where all are 0
+    #   order      its number: higher than those of its parents
+    #   outputs    how many outputs it has
+    #   kept       the saved arrays
+    #   checks     for each: (where from, its Version, the count then), or None; `freed` once backward let them go
+    #   shapes     the inputs' shapes, where the op broadcast them
+    #   mask       during a restricted walk: which inputs matter
+    #   hooks      {output: functions on its gradient}
+    #   grad       the gradient that has arrived so far, and in `owned` whether the tape may add to it in place
+    #              (lists for several outputs); `queued` while it waits in the heap
+
+    def save(self, *arrays):
+        """Keep arrays (inputs, outputs or private ones) for backward. Does nothing when nothing is recorded."""
+        if self is not UNRECORDED:
+            self.kept = arrays
+
+    @property
+    def recording(self):
+        """Will a backward pass read what is saved?"""
+        return self is not UNRECORDED
+
+    @property
+    def saved(self):
+        """What forward saved."""
+        return self.kept
+
+    @property
+    def saved_tensors(self):
+        """What forward saved, as tensors that know where they came from (for `backward_graph`)."""
+        return tuple([_restore(self, i) for i in range(len(self.kept))])
+
+    def needs(self, i):
+        """Does input i need a gradient?"""
+        if self.mask is not None:
+            return self.mask[i]
+        return self is not UNRECORDED and self.parents[i] is not None
+
+    def gradient(self, i, shape, dtype):
+        """A buffer for input i's gradient and whether to add to it: (array, accumulate). The engine's own sum where
+        one exists already (a parameter used twice), so that no extra pass is needed; else a new one."""
+        parent = self.parents[i]
+        node: Node
+        leaf: TensorBase
+        like = self.kept[0]
+        if isinstance(parent, Node):
+            node = parent
+            if node.outputs == 1 and node.owned:
+                return node.grad, True
+        elif isinstance(parent, TensorBase) and self.mask is None:
+            leaf = parent
+            if leaf.grad is not None and leaf.hooks is None and cython.cast(TensorBase, leaf.grad).node is None:
+                held = cython.cast(TensorBase, leaf.grad).array
+                if held.dtype == dtype and device.is_contiguous(held) and held.shape == shape:
+                    return held, True
+        return device.empty(shape, dtype, like), False
+
+
+if not cython.compiled:
+    for _field in ("op", "slots", "checks", "shapes", "mask", "hooks", "grad"):
+        setattr(Node, _field, None)
+    Node.freed = Node.queued = False
+_order = cython.declare(cython.longlong, 0)
+
+
+@cython.cfunc
+def record(op, parents: tuple) -> Node:
+    """A new node, with a number above all others."""
+    global _order
+    node: Node = Node.__new__(Node)     # (a call of the class would cost as much again)
+    _order += 1
+    node.order = _order
+    node.op = op
+    node.parents = parents
+    node.outputs = 1
+    node.kept = ()
+    node.owned = False
+    return node
+
+
+UNRECORDED = cython.declare(Node, record(None, ()))     # what forward is given when nothing is recorded
+
+
+# ---- types ----
+
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+_RANK = {boolean: 0, uint8: 1, int32: 2, int64: 3, float32: 4, float64: 5}
+_BY_RANK = (boolean, uint8, int32, int64, float32, float64)
+
+
+def result_type(*operands):
+    """The dtype in which operands of different types meet, by PyTorch's rule.
+
+    Within tensors of one or more dimensions the larger type of the highest category (bool < integer < float) wins.
+    A 0-d tensor counts only where its category is higher than theirs, and a Python number only where its category is
+    higher than both: `int64 tensor + 1.5` is float32, `float32 tensor + float64 0-d tensor` is float32.
+    """
+    groups: list = [None, None, None]       # tensors, 0-d tensors, Python numbers
+    for x in operands:
+        if isinstance(x, TensorBase):
+            dtype, place = x.array.dtype, 0 if x.array.ndim else 1
+        elif isinstance(x, (bool, np.bool_)):
+            dtype, place = boolean, 2
+        elif isinstance(x, (int, np.integer)):
+            dtype, place = int64, 2
+        else:
+            dtype, place = float32, 2
+        if groups[place] is None or _RANK[dtype] > _RANK[groups[place]]:
+            groups[place] = dtype
+    result = None
+    for dtype in groups:
+        if dtype is not None and (result is None or _CATEGORY[dtype.kind] > _CATEGORY[result.kind]):
+            result = dtype
+    return result
+
+
+def constant(x, like, name):
+    """An array for an operand that is no tensor: a Python number, or an ndarray."""
+    if isinstance(x, (int, float, np.number, np.bool_)):
+        try:
+            return scalar_like(x, like) if type(like) is ndarray else device.full((), x, like.dtype, like)
+        except OverflowError:
+            raise ValueError(f"{name}: the number {x} does not fit in {like.dtype}") from None
+    raise TypeError(f"{name}: expected a tensor or a number, got {type(x).__name__}; "
+                    "make it a tensor with minilayer.tensor(...) first")
+
+
+class Cast(Op):
+    """y = x as another dtype; the gradient is cast back."""
+    name = "to"
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+
+    def forward(self, node, x):
+        node.save(empty_of(x))      # only its dtype is read
+        return device.cast(x, self.dtype)
+
+    def backward(self, node, dy):
+        return device.cast(dy, node.saved[0].dtype)
+
+    def backward_graph(self, node, dy):
+        return apply(Cast(node.saved[0].dtype), dy)
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+def empty_of(x):
+    """No values in x's dtype: remembers a dtype without holding x's memory."""
+    return device.empty((0,), x.dtype, x)
+
+
+def cast(x, dtype):
+    """The tensor x as another dtype; x itself where it has it. An integer or bool result has no gradient."""
+    if x.array.dtype == dtype:
+        return x
+    if dtype.kind == "f" and x.array.dtype.kind == "f":
+        return apply(Cast(dtype), x)
+    return wrap(device.cast(x.array, dtype))
+
+
+@cython.cfunc
+def promote(op, inputs: tuple) -> tuple:
+    """The inputs in one dtype, numbers as 0-d tensors on the device of the first tensor."""
+    like = None
+    for x in inputs:
+        if isinstance(x, TensorBase):
+            like = cython.cast(TensorBase, x).array
+            break
+    if like is None:
+        raise TypeError(f"{op.name}: expected at least one tensor, got {', '.join(type(x).__name__ for x in inputs)}")
+    inputs = tuple([wrap(device.to_device(x, device.device_of(like))) if type(x) is ndarray else x for x in inputs])
+    for x in inputs:
+        if not isinstance(x, (TensorBase, int, float, np.number, np.bool_)):
+            constant(x, like, op.name)      # raises
+    dtype = result_type(*inputs)
+    if op.promotes == "float" and dtype.kind != "f":
+        dtype = float32
+    result = []
+    typed = None
+    for x in inputs:
+        if isinstance(x, TensorBase):
+            result.append(cast(x, dtype))
+        else:
+            if typed is None:
+                typed = like if like.dtype == dtype else device.empty((0,), dtype, like)
+            result.append(wrap(constant(x, typed, op.name)))
+    return tuple(result)
+
+
+# ---- recording ----
+
+@cython.ccall
+def apply2(op, a, b):
+    """`apply` for two inputs, the commonest case, without its general loop."""
+    x: TensorBase
+    y: TensorBase
+    result: TensorBase
+    node: Node
+    state: State
+    flags: cython.int = op._flags
+    if not (isinstance(a, TensorBase) and isinstance(b, TensorBase)):
+        if isinstance(a, TensorBase) and (type(b) is float or type(b) is int) and flags == (_BROADCASTS | _PROMOTES):
+            x = a
+            if type(x.array) is ndarray and x.array.dtype.kind == "f":
+                b = wrap(scalar_like(b, x.array))       # the dtype stays x's, by result_type's rule
+            else:
+                return apply(op, a, b)
+        else:
+            return apply(op, a, b)
+    x = a
+    y = b
+    state = current()
+    if (flags & ~(_BROADCASTS | _PROMOTES) or state.tape is not None or state.observer is not None
+            or type(x.array) is not ndarray or type(y.array) is not ndarray or not same_dtype(x.array, y.array)):
+        return apply(op, a, b)
+    if not state.grad_enabled:
+        return wrap_result(op.forward(UNRECORDED, x.array, y.array), None, 0)
+    p, q = edge(x), edge(y)
+    if p is None and q is None:
+        return wrap_result(op.forward(UNRECORDED, x.array, y.array), None, 0)
+    node = record(op, (p, q))
+    if x.slot or y.slot:
+        node.slots = (x.slot, y.slot)
+    result = wrap_result(op.forward(node, x.array, y.array), node, 0)
+    if flags & _BROADCASTS and not (same_shape(x.array, result.array) and same_shape(y.array, result.array)):
+        node.shapes = (x.array.shape, y.array.shape)
+    if node.kept:
+        _note_versions(node, (x, y), (result,))
+    return result
+
+
+def apply(op, *inputs):
+    """Compute `op` on tensors (None where an input is left out), and record it where a gradient will be asked for.
+
+    Returns a tensor, or a tuple of them for an op with several outputs.
+    """
+    state: State = current()
+    flags: cython.int = op._flags
+    x: TensorBase
+    node: Node
+    if flags & _PROMOTES:
+        inputs = promote(op, inputs)
+    arrays = []
+    parents = []
+    slots = []
+    recording: cython.bint = state.grad_enabled and not flags & _CONSTANT
+    needed: cython.bint = False
+    several: cython.bint = False
+    where = None
+    for item in inputs:
+        if item is None:
+            arrays.append(None)
+            parents.append(None)
+            slots.append(0)
+            continue
+        if not isinstance(item, TensorBase):
+            raise TypeError(f"{op.name}: expected tensors, got {type(item).__name__}; "
+                            "make it a tensor with minilayer.tensor(...) first")
+        x = item
+        arrays.append(x.array)
+        if where is None:
+            where = type(x.array)
+        elif type(x.array) is not where:
+            _refuse_mixed_devices(op, inputs)
+        if recording:
+            parent = edge(x)
+            parents.append(parent)
+            slots.append(x.slot)
+            if parent is not None:
+                needed = True
+                if x.slot:
+                    several = True
+    if needed:
+        node = record(op, tuple(parents))
+        if several:
+            node.slots = tuple(slots)
+    else:
+        node = UNRECORDED
+    value = op.forward(node, *arrays)
+    if type(value) is tuple:
+        results = _wrap_several(op, node, value)
+    else:
+        results = (wrap_result(value, node if needed else None, 0),)
+    if flags & _VIEW:
+        for item in results:
+            _make_view(item, inputs[0])
+    if needed:
+        if flags & _BROADCASTS:
+            shape = results[0].array.shape
+            for a in arrays:
+                if a is not None and a.shape != shape:
+                    node.shapes = tuple([None if a is None else a.shape for a in arrays])
+                    break
+        if node.kept:
+            _note_versions(node, inputs, results)
+    if state.tape is not None:
+        state.tape.record(op, inputs, results, state.layers)
+    if state.observer is not None:
+        state.observer(node if needed else None, op, inputs, results)
+    return results if type(value) is tuple else results[0]
+
+
+@cython.cfunc
+def _refuse_mixed_devices(op, inputs):
+    places = [device.device_of(cython.cast(TensorBase, x).array) for x in inputs if x is not None]
+    raise RuntimeError(f"{op.name}: expected all tensors on one device, got {', '.join(places)}; "
+                       "move them with .to(device)")
+
+
+@cython.cfunc
+def _wrap_several(op, node: Node, values: tuple) -> tuple:
+    """Tensors around the outputs of an op that has several."""
+    result: list = []
+    slot: cython.int = 0
+    recorded = node is not UNRECORDED
+    if recorded:
+        node.outputs = len(values)
+        if node.outputs > 1:
+            node.grad = [None] * node.outputs
+            node.owned = [False] * node.outputs
+    for value in values:
+        differentiable = recorded and slot not in op.nondifferentiable_outputs
+        result.append(wrap_result(value, node if differentiable else None, slot if differentiable else 0))
+        slot += 1
+    return tuple(result)
+
+
+@cython.cfunc
+def _make_view(view: TensorBase, source: TensorBase):
+    """Let a view share its source's version counter, and know the tensor whose memory it shows."""
+    base: TensorBase = source if source.base is None else source.base
+    view.version = source.version_counter()
+    view.base = base
+    view.seen = base.rebased
+
+
+@cython.cfunc
+def _note_versions(node: Node, inputs: tuple, outputs: tuple):
+    """For each saved array, remember which tensor's it is and how often that memory had been changed by then."""
+    checks: list = []
+    i: cython.int
+    t: TensorBase
+    counter: Version
+    for array in node.kept:
+        found = None
+        if array is not None:
+            i = 0
+            for item in inputs:
+                if item is not None and cython.cast(TensorBase, item).array is array:
+                    found = item
+                    break
+                i += 1
+            if found is None:
+                i = -1
+                for item in outputs:
+                    if cython.cast(TensorBase, item).array is array:
+                        found = item
+                        break
+                    i -= 1
+        if found is None:
+            checks.append(None)
+        else:
+            t = found
+            counter = t.version_counter()
+            checks.append((i, counter, counter.count))
+    node.checks = checks
+
+
+@cython.cfunc
+def _check_versions(node: Node):
+    """Refuse to go back through values that were overwritten after they were saved."""
+    counter: Version
+    for check in node.checks:
+        if check is not None:
+            counter = check[1]
+            if counter.count != check[2]:
+                which = f"input {check[0]}" if check[0] >= 0 else "its output"
+                raise RuntimeError(
+                    f"backward: {node.op.name} saved {which} for its gradient, but that memory was changed in place "
+                    f"afterwards{' at ' + counter.site if counter.site else ''} (version {counter.count}, expected "
+                    f"{check[2]}); use the out-of-place form there, or .clone() the tensor first")
+
+
+def _restore(node: Node, i):
+    """Saved array i as a tensor in its place in the graph."""
+    array, check = node.kept[i], node.checks[i] if node.checks is not None else None
+    if array is None:
+        return None
+    if check is None:
+        return wrap(array)
+    if check[0] < 0:
+        return wrap_result(array, node, -1 - check[0])
+    parent = node.parents[check[0]]
+    if isinstance(parent, Node):
+        return wrap_result(array, parent, 0 if node.slots is None else node.slots[check[0]])
+    return wrap(array) if parent is None else parent
+
+
+# ---- walking back ----
+
+@cython.cfunc
+def _push(heap: list, node: Node):
+    """Add a node to a heap whose first element has the highest number."""
+    i: cython.Py_ssize_t = len(heap)
+    above: cython.Py_ssize_t
+    other: Node
+    heap.append(node)
+    while i > 0:
+        above = (i - 1) >> 1
+        other = heap[above]
+        if other.order > node.order:
+            break
+        heap[i] = other
+        i = above
+    heap[i] = node
+
+
+@cython.cfunc
+def _pop(heap: list) -> Node:
+    """Take the node with the highest number."""
+    last: Node = heap.pop()
+    n: cython.Py_ssize_t = len(heap)
+    if n == 0:
+        return last
+    top: Node = heap[0]
+    child: Node
+    other: Node
+    i: cython.Py_ssize_t = 0
+    below: cython.Py_ssize_t
+    while True:
+        below = 2 * i + 1
+        if below >= n:
+            break
+        child = heap[below]
+        if below + 1 < n:
+            other = heap[below + 1]
+            if other.order > child.order:
+                child = other
+                below += 1
+        if child.order < last.order:
+            break
+        heap[i] = child
+        i = below
+    heap[i] = last
+    return top
+
+
+@cython.cfunc
+def _added(held, owned, g):
+    """held + g: in place where the tape owns `held`, else in a new array."""
+    if isinstance(held, TensorBase):
+        return held + g
+    total = held if owned else device.empty(held.shape, held.dtype, held)
+    arithmetic.on(held).add(held, g, total)
+    return total
+
+
+@cython.cfunc
+def _arrive(node: Node, slot: cython.int, g, heap: list):
+    """Add g to the gradient of a node's output, and queue the node."""
+    if node.outputs > 1:
+        if node.grad[slot] is None:
+            node.grad[slot] = g
+        elif node.grad[slot] is not g or not node.owned[slot]:
+            node.grad[slot] = _added(node.grad[slot], node.owned[slot], g)
+            node.owned[slot] = True
+    elif node.grad is None:
+        node.grad = g               # kept as it is: it may be another tensor's gradient too, so it is not owned
+    elif not (node.owned and node.grad is g):
+        # (where the op added to the tape's own buffer by itself, there is nothing left to add)
+        node.grad = _added(node.grad, node.owned, g)
+        node.owned = not isinstance(g, TensorBase)
+    if not node.queued:
+        node.queued = True
+        _push(heap, node)
+
+
+@cython.cfunc
+def _fresh(g) -> cython.bint:
+    """Does this array alone hold its memory?"""
+    return owns(g) if type(g) is ndarray else g.owns
+
+
+@cython.cfunc
+def _collect(leaf: TensorBase, g, private: cython.bint):
+    """Add g to a leaf's .grad, which never shares memory with another tensor. `private`: no one else holds g."""
+    held: TensorBase
+    if isinstance(g, TensorBase):
+        leaf.grad = g if leaf.grad is None else leaf.grad + g
+        return
+    if leaf.grad is None:
+        leaf.grad = wrap(g if private and _fresh(g) else device.copy(g))
+        return
+    held = leaf.grad
+    if held.node is not None:
+        leaf.grad = wrap(_added(held.array, False, g))
+        return
+    if held.array is not g:         # (else the op added to it by itself: Node.gradient)
+        arithmetic.on(g).add(held.array, g, held.array)
+    if held.version is not None:
+        held.mark_written("a backward pass that added to .grad")
+
+
+def _sum_to(g, shape):
+    """A gradient of a broadcast input, summed back to the input's shape."""
+    if isinstance(g, TensorBase):
+        lead = len(g.array.shape) - len(shape)
+        dims = [i for i, n in enumerate(g.array.shape) if i < lead or (shape[i - lead] == 1 and n != 1)]
+        return g.sum(dims, keepdim=True).reshape(shape) if dims else g.reshape(shape)
+    lead = g.ndim - len(shape)
+    total = device.empty((1,) * lead + tuple(shape), g.dtype, g)
+    reduce.on(g).sum(g, total)
+    return total.reshape(shape) if lead == 0 else _dropped(total, lead)
+
+
+def _dropped(x, lead):
+    """x without its first `lead` axes, all of size 1: the same memory, still its owner where a copy is cheap."""
+    y = device.empty(x.shape[lead:], x.dtype, x)
+    indexing.on(x).copy(x.reshape(x.shape[lead:]), y)
+    return y
+
+
+@cython.cfunc
+def _run_hooks(hooks, g):
+    """Let each hook look at a gradient, or replace it."""
+    as_array = not isinstance(g, TensorBase)
+    t = wrap(g) if as_array else g
+    for hook in list(hooks):
+        changed = hook(t)
+        if changed is not None:
+            if not isinstance(changed, TensorBase) or changed.array.shape != t.array.shape:
+                raise RuntimeError(f"a tensor hook returned {changed!r}; expected None or a tensor of shape "
+                                   f"{t.array.shape}, the gradient's")
+            t = changed
+    return t.array if as_array else t
+
+
+def walk(roots, gradients, keep_graph, create_graph, targets=None):
+    """Send gradients from `roots` back through the graph.
+
+    Without `targets` they are added to the .grad of every leaf met; with them (a list of tensors) nothing is written,
+    and the list of their gradients is returned (None where no path leads to one).
+    """
+    heap: list = []
+    node: Node
+    parent_node: Node
+    leaf: TensorBase
+    root: TensorBase
+    pending: dict = {}              # leaves with hooks: their gradient so far
+    wanted: dict = {}               # targets by identity (leaf) or by node and output
+    found: list = [None] * len(targets) if targets is not None else []
+    i: cython.Py_ssize_t
+    state: State = current()
+    before: cython.bint = state.grad_enabled
+    if targets is not None:
+        for i in range(len(found)):
+            root = targets[i]
+            e = edge(root)
+            if e is None:
+                raise RuntimeError(f"grad: input {i} does not require a gradient; call .requires_grad_() on it "
+                                   "before it is used")
+            wanted.setdefault(id(root) if e is root else (id(e), root.slot), []).append(i)
+        _restrict([edge(r) for r in roots], wanted)
+    state.grad_enabled = create_graph
+    try:
+        for item, g in zip(roots, gradients):
+            root = item
+            e = edge(root)
+            if isinstance(e, Node):
+                _arrive(e, root.slot, g, heap)
+            elif targets is None:
+                _collect(root, g, False)
+            else:
+                _capture(found, wanted.get(id(root)), g)
+        while heap:
+            node = _pop(heap)
+            node.queued = False
+            g = node.grad
+            if node.outputs > 1:
+                node.grad = [None] * node.outputs
+                node.owned = [False] * node.outputs
+            else:
+                node.grad = None
+                node.owned = False
+            if node.hooks is not None:
+                if node.outputs > 1:
+                    g = [x if x is None or s not in node.hooks else _run_hooks(node.hooks[s], x)
+                         for s, x in enumerate(g)]
+                elif 0 in node.hooks:
+                    g = _run_hooks(node.hooks[0], g)
+            if targets is not None:
+                if node.outputs > 1:
+                    for s, x in enumerate(g):
+                        _capture(found, wanted.get((id(node), s)), x)
+                else:
+                    _capture(found, wanted.get((id(node), 0)), g)
+                if node.mask is not None and True not in node.mask:
+                    continue
+            if node.freed:
+                raise RuntimeError(
+                    f"backward: the values that {node.op.name} saved were freed by an earlier backward pass; call "
+                    "that one with retain_graph=True, or compute the forward pass again")
+            if node.checks is not None:
+                _check_versions(node)
+            if create_graph:
+                result = _backward_graph(node, g)
+            elif node.outputs > 1:
+                result = node.op.backward(node, *g)
+            else:
+                result = node.op.backward(node, g)
+            if type(result) is not tuple:
+                result = (result,)
+            if len(result) != len(node.parents):
+                raise RuntimeError(f"{node.op.name}: backward returned {len(result)} gradients, expected one for each "
+                                   f"of its {len(node.parents)} inputs")
+            if not keep_graph and node.kept:
+                node.kept = ()
+                node.checks = None
+                node.freed = True
+            for i in range(len(result)):
+                parent = node.parents[i]
+                gi = result[i]
+                if parent is None or gi is None or (node.mask is not None and not node.mask[i]):
+                    continue
+                private: cython.bint = gi is not g
+                if node.shapes is not None:
+                    shape = node.shapes[i]
+                    if shape != (gi.array if create_graph else gi).shape:
+                        gi = _sum_to(gi, shape)
+                        private = True
+                if isinstance(parent, Node):
+                    parent_node = parent
+                    _arrive(parent_node, 0 if node.slots is None else node.slots[i], gi, heap)
+                    continue
+                leaf = parent
+                for j in range(i):
+                    if result[j] is gi:
+                        private = False
+                if targets is not None:
+                    _capture(found, wanted.get(id(leaf)), gi)
+                elif leaf.hooks is not None:
+                    held = pending.get(id(leaf))
+                    pending[id(leaf)] = (leaf, gi if held is None else _added(held[1], False, gi))
+                else:
+                    _collect(leaf, gi, private)
+        for leaf, g in pending.values():
+            _collect(leaf, _run_hooks(leaf.hooks, g), False)
+    finally:
+        state.grad_enabled = before
+        for node in heap:           # after an error: leave no half-summed gradients behind
+            node.queued = False
+            node.grad = [None] * node.outputs if node.outputs > 1 else None
+            node.owned = [False] * node.outputs if node.outputs > 1 else False
+        if targets is not None:
+            _lift_restrictions([edge(r) for r in roots])
+    return found
+
+
+@cython.cfunc
+def _capture(found: list, places, g):
+    if places is not None and g is not None:
+        for i in places:
+            found[i] = g if found[i] is None else _added(found[i], False, g)
+
+
+def _backward_graph(node: Node, g):
+    """The gradients of a node's inputs as tensors that can be differentiated again."""
+    rule = getattr(node.op, "backward_graph", None)
+    if rule is None:
+        raise RuntimeError(f"{node.op.name}: gradients of gradients (create_graph=True) are not written for this "
+                           "operation; build it from operations that have them, or use create_graph=False")
+    if node.outputs > 1:
+        return rule(node, *g)
+    return rule(node, g)
+
+
+def _reachable(edges) -> list:
+    """Every node under these, in rising order."""
+    stack = [e for e in edges if isinstance(e, Node)]
+    seen = {id(n) for n in stack}
+    nodes = list(stack)
+    while stack:
+        for parent in stack.pop().parents:
+            if isinstance(parent, Node) and id(parent) not in seen:
+                seen.add(id(parent))
+                stack.append(parent)
+                nodes.append(parent)
+    nodes.sort(key=lambda n: n.order)
+    return nodes
+
+
+def _restrict(edges, wanted):
+    """Mark on each node which inputs lead to a wanted tensor, so that the walk computes nothing else."""
+    leads: set = set()
+    node: Node
+    parent_node: Node
+    for node in _reachable(edges):
+        mask = []
+        for i, parent in enumerate(node.parents):
+            if isinstance(parent, Node):
+                parent_node = parent
+                slot = 0 if node.slots is None else node.slots[i]
+                mask.append(id(parent_node) in leads or (id(parent_node), slot) in wanted)
+            else:
+                mask.append(parent is not None and id(parent) in wanted)
+        node.mask = mask
+        if True in mask:
+            leads.add(id(node))
+
+
+def _lift_restrictions(edges):
+    node: Node
+    for node in _reachable(edges):
+        node.mask = None
+
+
+def _seed(tensor, gradient, name):
+    """The gradient a walk starts with at one tensor, as an array or (given as a tensor) as it is."""
+    t: TensorBase = tensor
+    if edge(t) is None:
+        raise RuntimeError(f"{name}: this tensor was not made by recorded operations and does not require a gradient; "
+                           "set requires_grad=True on what it depends on, and check for no_grad() or detach()")
+    if gradient is None:
+        if t.array.size != 1:
+            raise RuntimeError(f"{name}: expected a tensor of one element, got shape {t.array.shape}; reduce it with "
+                               ".sum() or .mean(), or pass the gradient of what you want to reduce it to")
+        return device.full(t.array.shape, 1, t.array.dtype, t.array)
+    if not isinstance(gradient, TensorBase):
+        raise TypeError(f"{name}: expected the gradient as a tensor, got {type(gradient).__name__}")
+    if gradient.array.shape != t.array.shape:
+        raise ValueError(f"{name}: expected a gradient of shape {t.array.shape}, the tensor's, "
+                         f"got {gradient.array.shape}")
+    if gradient.array.dtype != t.array.dtype:
+        raise TypeError(f"{name}: expected a gradient of dtype {t.array.dtype}, got {gradient.array.dtype}")
+    return gradient
+
+
+def backward(tensor, gradient=None, retain_graph=None, create_graph=False):
+    """Add d tensor / d leaf to the .grad of every leaf it depends on. See `Tensor.backward`."""
+    seed = _seed(tensor, gradient, "backward")
+    if create_graph:
+        seed = seed if isinstance(seed, TensorBase) else wrap(seed)
+    elif isinstance(seed, TensorBase):
+        seed = seed.array
+    walk([tensor], [seed], bool(create_graph if retain_graph is None else retain_graph), bool(create_graph))
+
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=False):
+    """The gradients of `outputs` with respect to any tensors they depend on, leaves or not; no .grad is touched.
+
+    `outputs`, `inputs` and `grad_outputs` are tensors or sequences of them; several outputs are summed. Returns a tuple
+    with one tensor an input, None where `allow_unused=True` and no path leads to it. With `create_graph=True` the
+    results can be differentiated again.
+
+    >>> x = minilayer.tensor(3.0, requires_grad=True)
+    >>> (dx,) = minilayer.grad(x * x, x)
+    """
+    outputs = (outputs,) if isinstance(outputs, TensorBase) else tuple(outputs)
+    inputs = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
+    if grad_outputs is None or isinstance(grad_outputs, TensorBase):
+        grad_outputs = (grad_outputs,) * len(outputs) if grad_outputs is None else (grad_outputs,)
+    if len(grad_outputs) != len(outputs):
+        raise ValueError(f"grad: expected one of grad_outputs for each of the {len(outputs)} outputs, "
+                         f"got {len(grad_outputs)}")
+    for name, group in (("outputs", outputs), ("inputs", inputs)):
+        for x in group:
+            if not isinstance(x, TensorBase):
+                raise TypeError(f"grad: expected {name} to be tensors, got {type(x).__name__}")
+    seeds = [_seed(t, g, "grad") for t, g in zip(outputs, grad_outputs)]
+    if create_graph:
+        seeds = [g if isinstance(g, TensorBase) else wrap(g) for g in seeds]
+    else:
+        seeds = [g.array if isinstance(g, TensorBase) else g for g in seeds]
+    keep = bool(create_graph if retain_graph is None else retain_graph)
+    found = walk(list(outputs), seeds, keep, bool(create_graph), list(inputs))
+    for i, g in enumerate(found):
+        if g is None and not allow_unused:
+            raise RuntimeError(f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None for it")
+    if create_graph:
+        return tuple(found)
+    results: list = []
+    taken = {id(g) for g in seeds}          # arrays that others hold: no result shares memory with them or another result
+    for g in found:
+        if g is None:
+            results.append(None)
+        else:
+            results.append(wrap(g if _fresh(g) and id(g) not in taken else device.copy(g)))
+            taken.add(id(g))
+    return tuple(results)
+
+
+def add_hook(tensor, hook):
+    """Call `hook(gradient)` when this tensor's gradient is complete; returns the function that takes it away."""
+    t: TensorBase = tensor
+    e = edge(t)
+    if e is None:
+        raise RuntimeError("register_hook: this tensor does not require a gradient, so the hook would never be called; "
+                           "set requires_grad=True first")
+    node: Node
+    if isinstance(e, Node):
+        node = e
+        if node.hooks is None:
+            node.hooks = {}
+        hooks = node.hooks.setdefault(t.slot, [])
+    else:
+        if t.hooks is None:
+            t.hooks = []
+        hooks = t.hooks
+    hooks.append(hook)
+
+    def remove():
+        if hook in hooks:
+            hooks.remove(hook)
+    return remove
+
+
+# ---- changing a tensor in place ----
+
+def _extent(shape, strides, itemsize):
+    """The lowest and highest byte that an array of these strides reaches, from its first element."""
+    low = sum((n - 1) * s for n, s in zip(shape, strides) if s < 0 and n)
+    high = sum((n - 1) * s for n, s in zip(shape, strides) if s > 0 and n) + itemsize
+    return low, high
+
+
+class StridedView(Op):
+    """y = the part of a base's memory that a view shows; the gradient lands there, zeros elsewhere.
+
+    Gradients get the base's own memory layout, so that the view's strides mean the same in them.
+    """
+    name = "view"
+    view = True
+
+    def __init__(self, view, base):
+        self.shape, self.strides = view.shape, view.strides
+        self.base_shape, self.base_strides = base.shape, base.strides
+        self.offset = address(view) - address(base)
+
+    def like_base(self, dy):
+        """New memory laid out as the base: (all of it, the base's part, the view's part)."""
+        low, high = _extent(self.base_shape, self.base_strides, dy.dtype.itemsize)
+        memory = device.empty(((high - low) // dy.dtype.itemsize,), dy.dtype, dy)
+        return (memory, device.as_strided(memory, self.base_shape, self.base_strides, -low),
+                device.as_strided(memory, self.shape, self.strides, self.offset - low))
+
+    def forward(self, node, base):
+        return device.as_strided(base, self.shape, self.strides, self.offset)
+
+    def backward(self, node, dy):
+        memory, dbase, region = self.like_base(dy)
+        indexing.on(dy).fill(memory, value=0)
+        for axis, (size, stride) in enumerate(zip(self.shape, self.strides)):
+            if stride == 0 and size > 1:        # an expanded axis shows one value many times
+                total = device.empty(dy.shape[:axis] + (1,) + dy.shape[axis + 1:], dy.dtype, dy)
+                reduce.on(dy).sum(dy, total)
+                dy = total
+                region = region[(slice(None),) * axis + (slice(0, 1),)]
+        indexing.on(dy).copy(dy, region)
+        return dbase
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+class WriteThrough(Op):
+    """base' = base with the part that a view shows replaced by the view's new values.
+
+    The old base gets the gradient outside that part, the new values get it inside.
+    """
+    name = "write_through_view"
+
+    def __init__(self, view, base):
+        self.part = StridedView(view, base)
+
+    def backward(self, node, dy):
+        memory, dbase, region = self.part.like_base(dy)
+        indexing.on(dy).copy(dy, dbase)
+        dvalue = device.empty(region.shape, dy.dtype, dy)
+        indexing.on(dy).copy(region, dvalue)
+        indexing.on(dy).fill(region, value=0)
+        return dbase, dvalue
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+def address(x) -> int:
+    """Where an array's first element lies."""
+    return x.ctypes.data if type(x) is ndarray else x.address
+
+
+def _site() -> str:
+    """The line outside minilayer that is running, for error messages."""
+    frame = sys._getframe(0)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "minilayer":
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "an unknown line"
+
+
+def apply_inplace(op, target, *others):
+    """Compute `op(target, *others)` into target's own memory, and record that for target, its base and its views.
+
+    Returns target. The op's result must have target's shape and fit its dtype. An op that defines
+    `forward_inplace(node, target_array, *arrays)` writes by itself; others compute first and copy then.
+    """
+    state: State = current()
+    t: TensorBase = target
+    base: TensorBase = t if t.base is None else t.base
+    node: Node
+    e = edge(t)
+    name = op.name + "_"
+    if state.grad_enabled and (e is t or (t.base is not None and edge(base) is base)):
+        what = "a leaf that requires a gradient" if e is t else "a view of a leaf that requires a gradient"
+        raise RuntimeError(f"{name}: expected a tensor that may be changed in place, got {what}; wrap the change in "
+                           "minilayer.no_grad(), or use the out-of-place form")
+    for size, stride in zip(t.array.shape, t.array.strides):
+        if size > 1 and stride == 0:
+            raise RuntimeError(f"{name}: expected one memory place an element, got an expanded tensor of shape "
+                               f"{t.array.shape}; .clone() it first")
+    if op.promotes:
+        converted = promote(op, (target, *others))
+        if converted[0] is not target and converted[0].array.dtype.kind != t.array.dtype.kind:
+            raise TypeError(f"{name}: the result's dtype {converted[0].array.dtype} does not fit in the tensor's "
+                            f"{t.array.dtype}; use the out-of-place form")
+        others = tuple([x if x.array.dtype == t.array.dtype else cast(x, t.array.dtype) for x in converted[1:]])
+    for x in others:
+        if x is not None and not isinstance(x, TensorBase):
+            raise TypeError(f"{name}: expected tensors, got {type(x).__name__}")
+        if x is not None and type(x.array) is not type(t.array):
+            _refuse_mixed_devices(op, (target, *others))
+    parents = (e, *[None if x is None else edge(x) for x in others])
+    needed: cython.bint = state.grad_enabled and op.differentiable and any([p is not None for p in parents])
+    arrays = [None if x is None else x.array for x in others]
+    if needed:
+        node = record(op, parents)
+        slots = (t.slot, *[0 if x is None else cython.cast(TensorBase, x).slot for x in others])
+        node.slots = slots if any(slots) else None
+    else:
+        node = UNRECORDED
+    if hasattr(op, "forward_inplace"):
+        op.forward_inplace(node, t.array, *arrays)
+        outputs = ()
+    else:
+        value = op.forward(node, t.array, *arrays)
+        if value.shape != t.array.shape:
+            raise ValueError(f"{name}: expected a result of the tensor's shape {t.array.shape}, got {value.shape}; "
+                             "use the out-of-place form")
+        if needed:
+            node.kept = tuple([device.copy(k) if k is t.array else k for k in node.kept])
+        indexing.on(t.array).copy(value, t.array)
+    t.mark_written(_site())
+    if needed:
+        shape = t.array.shape
+        if op.broadcasts and any([a is not None and a.shape != shape for a in arrays]):
+            node.shapes = (shape, *[None if a is None else a.shape for a in arrays])
+        if node.kept:
+            _note_versions(node, (None, *others), ())
+        _rebase(t, base, node)
+    if state.tape is not None:
+        state.tape.record(op, (target, *others), (target,), state.layers)
+    return target
+
+
+@cython.cfunc
+def _rebase(t: TensorBase, base: TensorBase, node: Node):
+    """Make `node` the maker of t's new values, and let t's base (and so its other views) follow."""
+    whole: Node
+    if t.base is not None:
+        whole = record(WriteThrough(t.array, base.array), (edge(base), node))
+        whole.slots = (base.slot, 0) if base.slot else None
+        base.node = whole
+        base.slot = 0
+    t.node = node
+    t.slot = 0
+    base.rebased += 1
+    t.seen = base.rebased
+
+
+# ---- the listing ----
+
+class Tape:
+    """Keeps the listing of what a thread computes, as a program that can be read.
+
+    >>> with Tape() as tape:
+    ...     y = model(x)
+    >>> print(tape)             # one instruction a line: result, operation, arguments, shape, the layer that issued it
+    """
+
+    def __init__(self):
+        self.instructions: list = []    # (op, input numbers, output numbers, layer path)
+        self.shapes: dict = {}          # number -> (dtype, shape, kind)
+        self.outer: list = []
+
+    def __enter__(self):
+        self.outer.append(current().tape)
+        current().tape = self
+        return self
+
+    def __exit__(self, *error):
+        current().tape = self.outer.pop()
+
+    def __len__(self):
+        return len(self.instructions)
+
+    def name(self, tensor, kind):
+        """The number of a tensor, given at its first mention."""
+        t: TensorBase = tensor
+        global _numbers
+        if not t.number:
+            _numbers += 1
+            t.number = _numbers
+        if t.number not in self.shapes:
+            if kind is None:
+                kind = "parameter" if t.wants_grad else "input" if t.node is None else "earlier"
+            self.shapes[t.number] = (str(t.array.dtype), t.array.shape, kind)
+        return t.number
+
+    def record(self, op, inputs, outputs, layers):
+        """Write one instruction down (the engine calls this)."""
+        args = [None if x is None else self.name(x, None) for x in inputs]
+        path = ".".join(getattr(layer, "_name", None) or type(layer).__name__ for layer in layers)
+        self.instructions.append((op, tuple(args), tuple(self.name(y, "result") for y in outputs), path))
+
+    def __str__(self):
+        local = {number: i for i, number in enumerate(self.shapes, 1)}
+
+        def kind(number):
+            dtype, shape, _ = self.shapes[number]
+            return f"{dtype}[{', '.join(map(str, shape))}]"
+        lines = [f"%{local[n]} = {k} {kind(n)}" for n, (_, _, k) in self.shapes.items() if k != "result"]
+        for op, args, outs, path in self.instructions:
+            left = ", ".join(f"%{local[n]}" for n in outs)
+            shown = [f"%{local[n]}" if n is not None else "None" for n in args]
+            settings = op.settings()
+            right = f"{op.name}({', '.join(shown + ([settings] if settings else []))})"
+            lines.append(f"{left} = {right} {', '.join(kind(n) for n in outs)}{'    # ' + path if path else ''}")
+        return "\n".join(lines)
+
+
+_numbers = cython.declare(cython.longlong, 0)

@@ -1,0 +1,4 @@
+from minilayer.tape cimport TensorBase
+
+cdef class Tensor(TensorBase):
+    pass

@@ -1,0 +1,623 @@
+# cython: language_level=3
+"""Tensor: an array, the device it lives on, and the gradient it collects.
+
+What a tensor can do is written out here as calls into `ops/`, where the mathematics is: to see what `x * y` computes
+and how its gradient flows back, follow `__mul__` to `ops/arithmetic.py`. How operations are recorded and walked back is
+in `tape.py`. Names, arguments and conventions are PyTorch's.
+"""
+import copy
+import numbers
+
+import cython
+import numpy as np
+
+from minilayer import device as devices
+from minilayer import tape
+from minilayer.ops import arithmetic, elementwise, indexing, reduce
+from minilayer.ops import matmul as products
+from minilayer.ops import shape as shaping
+from minilayer.tape import DTYPES, TensorBase, apply_inplace, boolean, cast, float32, float64, int32, int64, wrap
+
+_ADD, _SUB, _MUL, _DIV, _POW = (arithmetic.Add(), arithmetic.Sub(), arithmetic.Mul(), arithmetic.Div(),
+                                arithmetic.Pow())
+_HALF = ("float16", "bfloat16")
+
+
+# ---- making tensors ----
+
+def as_dtype(dtype):
+    """The NumPy dtype that a dtype argument (minilayer.float32, "float32", np.float32, float, int, bool) means."""
+    if dtype is float:
+        return float32
+    if dtype is int:
+        return int64
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in DTYPES:
+        raise TypeError(f"dtype: expected one of {', '.join(map(str, DTYPES))}, got {dtype!r}"
+                        + ("; half precision is read from and written to files, and computed as float32"
+                           if str(dtype) in _HALF else ""))
+    return found
+
+
+def _array_from(data, dtype=None):
+    """An ndarray (or device array) of supported dtype from whatever people pass as data; no copy where none is needed."""
+    if isinstance(data, TensorBase):
+        data = data.array
+    if not isinstance(data, np.ndarray) and hasattr(data, "device_type"):
+        return data if dtype is None or data.dtype == dtype else devices.cast(data, dtype)
+    if isinstance(data, np.ndarray):
+        array = data.view(np.ndarray) if type(data) is not np.ndarray else data
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
+    elif isinstance(data, np.generic):
+        array = np.asarray(data)
+    else:
+        try:
+            array = np.array(_without_tensors(data))
+        except ValueError as error:
+            raise ValueError(f"tensor: expected rows of equal length, got nested sequences that differ: {error}") from None
+        if dtype is None and array.dtype == float64 and not _has_numpy(data):
+            array = array.astype(float32)
+        if array.size == 0 and dtype is None and not _has_numpy(data):
+            array = array.astype(float32)
+    if dtype is not None:
+        with np.errstate(invalid="ignore"):
+            return array if array.dtype == dtype else array.astype(dtype)
+    if array.dtype not in DTYPES:
+        raise TypeError(f"tensor: expected {', '.join(map(str, DTYPES))}, got {array.dtype}; pass dtype=...")
+    return array
+
+
+def _without_tensors(data):
+    if isinstance(data, TensorBase):
+        return data.numpy() if data.array.ndim else data.item()
+    if isinstance(data, (list, tuple)):
+        return [_without_tensors(x) for x in data]
+    return data
+
+
+def _has_numpy(data):
+    """Does nested data hold NumPy values or tensors, whose dtype is to be kept?"""
+    if isinstance(data, (list, tuple)):
+        return bool(data) and _has_numpy(data[0])
+    return isinstance(data, (np.ndarray, np.generic, TensorBase))
+
+
+def tensor(data, *, dtype=None, device=None, requires_grad=False):
+    """A tensor with a copy of `data`: numbers, nested sequences, an ndarray or a tensor.
+
+    An ndarray keeps its dtype; Python floats become float32, integers int64, bools bool.
+
+    >>> tensor([[1.0, 2.0], [3.0, 4.0]]).shape
+    (2, 2)
+    """
+    array = _array_from(data, None if dtype is None else as_dtype(dtype))
+    if type(array) is np.ndarray:
+        array = np.array(array, order="C")
+    elif isinstance(data, TensorBase):
+        array = devices.copy(array)
+    return Tensor(array if device is None else devices.to_device(array, device), requires_grad=requires_grad)
+
+
+def from_numpy(array):
+    """A tensor over an ndarray's own memory. Writes through either are seen by both, but not by the tape."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy: expected an ndarray, got {type(array).__name__}; use minilayer.tensor(...)")
+    if not array.flags.writeable:
+        raise ValueError("from_numpy: expected a writeable ndarray, got a read-only one; pass array.copy()")
+    return Tensor(array)
+
+
+def as_tensor(data, dtype=None, device=None):
+    """`data` as a tensor, without a copy where none is needed."""
+    if isinstance(data, Tensor):
+        return data.to(device, dtype) if device is not None or dtype is not None else data
+    array = _array_from(data, None if dtype is None else as_dtype(dtype))
+    return Tensor(array if device is None else devices.to_device(array, device))
+
+
+def from_dlpack(source):
+    """A tensor over the memory of any CPU object with `__dlpack__` (another library's array)."""
+    return Tensor(np.from_dlpack(source))
+
+
+def _rebuild(cls, array, requires_grad, attributes):
+    """A tensor from its pickled parts."""
+    made = cls.__new__(cls)
+    Tensor.__init__(made, array, requires_grad=requires_grad)
+    vars(made).update(attributes)
+    return made
+
+
+class Hook:
+    """What `register_hook` returns: `remove()` takes the hook away."""
+
+    def __init__(self, remove):
+        self.remove = remove
+
+
+@cython.cclass
+class Tensor(TensorBase):
+    """A multi-dimensional array of one dtype that can be differentiated through.
+
+    Made by `minilayer.tensor(...)` and by every operation; this constructor takes an array's memory as it is.
+    `requires_grad=True` on a float tensor makes a leaf that collects d(loss)/d(it) in `.grad` at `loss.backward()`.
+    """
+    __array_ufunc__ = None          # ndarray * Tensor comes here instead of dropping the graph
+    __hash__ = object.__hash__      # by identity, as == compares element by element
+
+    def __init__(self, data, dtype=None, requires_grad=False):
+        self.array = _array_from(data, None if dtype is None else as_dtype(dtype))
+        if requires_grad:
+            self.requires_grad = True
+
+    # ---- what it is ----
+
+    @property
+    def shape(self):
+        """Sizes of its axes."""
+        return self.array.shape
+
+    @property
+    def dtype(self):
+        """Type of its elements."""
+        return self.array.dtype
+
+    @property
+    def ndim(self):
+        """Number of axes."""
+        return self.array.ndim
+
+    @property
+    def device(self):
+        """"cpu" or "cuda"."""
+        return devices.device_of(self.array)
+
+    def dim(self):
+        return self.array.ndim
+
+    def size(self, dim=None):
+        """Its shape, or the size of one axis."""
+        return self.array.shape if dim is None else self.array.shape[devices.normalize_axis("size", dim, self.array.ndim)]
+
+    def numel(self):
+        """Number of elements."""
+        return self.array.size
+
+    def element_size(self):
+        """Bytes an element takes."""
+        return self.array.dtype.itemsize
+
+    def stride(self):
+        """Steps between neighbours along each axis, in elements."""
+        return tuple([s // self.array.dtype.itemsize for s in self.array.strides])
+
+    def is_contiguous(self):
+        return devices.is_contiguous(self.array)
+
+    def is_floating_point(self):
+        return self.array.dtype.kind == "f"
+
+    def __len__(self):
+        if not self.array.ndim:
+            raise TypeError("len: expected a tensor with at least one dimension, got a 0-d one; use .item()")
+        return self.array.shape[0]
+
+    def __repr__(self):
+        text = np.array2string(self._on_host(), separator=", ", prefix="tensor(")
+        if self.array.dtype not in (float32, int64, boolean):
+            text += f", dtype={self.array.dtype}"
+        if self.device != "cpu":
+            text += f", device={self.device!r}"
+        if self.node is not None:
+            text += f", grad_fn=<{self.node.op.name}>"
+        elif self.wants_grad:
+            text += ", requires_grad=True"
+        return f"tensor({text})"
+
+    def __format__(self, spec):
+        return format(self.item(), spec) if self.array.size == 1 and spec else repr(self)
+
+    # ---- its values ----
+
+    def _on_host(self):
+        return devices.to_device(self.array, "cpu")
+
+    def item(self):
+        """Its one value as a Python number."""
+        if self.array.size != 1:
+            raise ValueError(f"item: expected a tensor of one element, got shape {self.array.shape}; "
+                             "index it first, or use .tolist()")
+        return self._on_host().item()
+
+    def tolist(self):
+        return self._on_host().tolist()
+
+    def numpy(self):
+        """Its memory as an ndarray (CPU tensors without a gradient; `.detach()` first otherwise). Writes through it are
+        not seen by the tape."""
+        if self.requires_grad:
+            raise RuntimeError("numpy: this tensor requires a gradient, which NumPy would lose; use .detach().numpy()")
+        if self.device != "cpu":
+            raise TypeError(f"numpy: expected a tensor on the CPU, got one on {self.device}; use .cpu().numpy()")
+        return self.array
+
+    def __array__(self, dtype=None, copy=None):
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __dlpack__(self, **kwargs):
+        return self.numpy().__dlpack__(**kwargs)
+
+    def __dlpack_device__(self):
+        return self.numpy().__dlpack_device__()
+
+    def __bool__(self):
+        if self.array.size != 1:
+            raise ValueError(f"the truth of a tensor of shape {self.array.shape} is not one value; use .any() or .all()")
+        return bool(self.item())
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __index__(self):
+        if self.array.size != 1 or self.array.dtype.kind not in "iub":
+            raise TypeError(f"only an integer tensor of one element can be an index, got {self.array.dtype} "
+                            f"of shape {self.array.shape}")
+        return int(self.item())
+
+    def __iter__(self):
+        if not self.array.ndim:
+            raise TypeError("iter: expected a tensor with at least one dimension, got a 0-d one")
+        return iter([self[i] for i in range(self.array.shape[0])])
+
+    def __contains__(self, value):
+        return bool((self == value).any())
+
+    # ---- copies, types, places ----
+
+    @property
+    def data(self):
+        """The same memory as a tensor outside the graph; assigning replaces the values."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value):
+        self.array = _array_from(value)
+        self.version = None
+
+    def detach(self):
+        """The same memory as a tensor outside the graph."""
+        made = cython.declare(Tensor, wrap(self.array))
+        made.version = self.version_counter()
+        return made
+
+    def detach_(self):
+        """Cut this tensor from the operations that made it."""
+        if self.base is not None:
+            raise RuntimeError("detach_: a view cannot be cut from its base in place; use .detach()")
+        self.node = None
+        self.slot = 0
+        self.wants_grad = False
+        return self
+
+    def clone(self):
+        """A copy with memory of its own; gradients flow through it."""
+        return indexing.clone(self)
+
+    def contiguous(self):
+        """This tensor where it lies in C order, else a copy that does."""
+        return self if devices.is_contiguous(self.array) else indexing.clone(self)
+
+    def to(self, *args, dtype=None, device=None):
+        """This tensor with another dtype, on another device, or both: `to(dtype)`, `to("cuda")`, `to(other)`."""
+        for a in args:
+            if isinstance(a, TensorBase):
+                device, dtype = a.device, a.dtype
+            elif isinstance(a, str) and a.partition(":")[0] in ("cpu", "cuda"):
+                device = a
+            elif a is not None:
+                if isinstance(a, str) and not hasattr(np, a):
+                    device = a          # a registered device, or the error that names the known ones
+                else:
+                    dtype = a
+        result = self if dtype is None else cast(self, as_dtype(dtype))
+        if device is not None and str(device).partition(":")[0] != result.device:
+            result = indexing.to_device(result, device)
+        return result
+
+    def type_as(self, other):
+        return self.to(other.dtype)
+
+    def cpu(self):
+        return self.to("cpu")
+
+    def cuda(self):
+        return self.to("cuda")
+
+    def float(self):
+        return cast(self, float32)
+
+    def double(self):
+        return cast(self, float64)
+
+    def long(self):
+        return cast(self, int64)
+
+    def int(self):
+        return cast(self, int32)
+
+    def bool(self):
+        return cast(self, boolean)
+
+    def __copy__(self):
+        return _rebuild(type(self), self.array, self.wants_grad, vars(self))
+
+    def __deepcopy__(self, memo):
+        if self.node is not None:
+            raise RuntimeError("deepcopy: expected a tensor made by you, got the result of recorded operations; "
+                               "deepcopy its .detach()")
+        made = _rebuild(type(self), devices.copy(self.array), self.wants_grad, copy.deepcopy(vars(self), memo))
+        memo[id(self)] = made
+        if self.grad is not None:
+            made.grad = copy.deepcopy(self.grad, memo)
+        return made
+
+    def __reduce__(self):
+        if self.node is not None:
+            raise RuntimeError("pickle: expected a tensor made by you, got the result of recorded operations; "
+                               "pickle its .detach()")
+        return _rebuild, (type(self), self._on_host(), self.wants_grad, dict(vars(self)))
+
+    # ---- gradients ----
+
+    def requires_grad_(self, requires_grad=True):
+        """Let this leaf collect its gradient from now on, or not; returns it."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def grad_fn(self):
+        """The recorded operation that made this tensor, or None."""
+        return self.node if self.requires_grad else None
+
+    def backward(self, gradient=None, retain_graph=None, create_graph=False):
+        """Add d self / d leaf to the `.grad` of every leaf that self depends on.
+
+        `gradient` weights the elements of self (required unless it has just one). `retain_graph=True` keeps the saved
+        values for another pass; `create_graph=True` makes the gradients differentiable themselves.
+        """
+        tape.backward(self, gradient, retain_graph, create_graph)
+
+    def retain_grad(self):
+        """Keep this tensor's gradient in `.grad` at backward, though it is no leaf."""
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad: this tensor does not require a gradient, so there is none to retain")
+        if self.node is not None and not self.retains:
+            import weakref
+            me = weakref.ref(self)
+
+            def keep(gradient):
+                tensor = me()
+                if tensor is not None:
+                    held = gradient.clone()
+                    tensor.grad = held if tensor.grad is None else tensor.grad + held
+            tape.add_hook(self, keep)
+            self.retains = True
+
+    @property
+    def retains_grad(self):
+        return self.retains
+
+    def register_hook(self, hook):
+        """Call `hook(gradient)` when this tensor's gradient is known; a tensor it returns takes the gradient's place."""
+        return Hook(tape.add_hook(self, hook))
+
+    # ---- arithmetic ----
+
+    def __add__(self, other):
+        return arithmetic.add(self, other)
+
+    def __radd__(self, other):
+        return arithmetic.add(other, self)
+
+    def __sub__(self, other):
+        return arithmetic.sub(self, other)
+
+    def __rsub__(self, other):
+        return arithmetic.sub(other, self)
+
+    def __mul__(self, other):
+        return arithmetic.mul(self, other)
+
+    def __rmul__(self, other):
+        return arithmetic.mul(other, self)
+
+    def __truediv__(self, other):
+        return arithmetic.div(self, other)
+
+    def __rtruediv__(self, other):
+        return arithmetic.div(other, self)
+
+    def __floordiv__(self, other):
+        return arithmetic.floor_divide(self, other)
+
+    def __rfloordiv__(self, other):
+        return arithmetic.floor_divide(other, self)
+
+    def __mod__(self, other):
+        return arithmetic.remainder(self, other)
+
+    def __rmod__(self, other):
+        return arithmetic.remainder(other, self)
+
+    def __pow__(self, other):
+        return arithmetic.pow(self, other)
+
+    def __rpow__(self, other):
+        return arithmetic.pow(other, self)
+
+    def __matmul__(self, other):
+        return products.matmul(self, other)
+
+    def __rmatmul__(self, other):
+        return products.matmul(other, self)
+
+    def __neg__(self):
+        return elementwise.neg(self)
+
+    def __pos__(self):
+        return self
+
+    def __abs__(self):
+        return elementwise.abs(self)
+
+    def __invert__(self):
+        return elementwise.logical_not(self)
+
+    def __and__(self, other):
+        return arithmetic.logical_and(self, other)
+
+    def __or__(self, other):
+        return arithmetic.logical_or(self, other)
+
+    def __xor__(self, other):
+        return arithmetic.logical_xor(self, other)
+
+    def __eq__(self, other):
+        return arithmetic.eq(self, other) if isinstance(other, (TensorBase, numbers.Number)) else NotImplemented
+
+    def __ne__(self, other):
+        return arithmetic.ne(self, other) if isinstance(other, (TensorBase, numbers.Number)) else NotImplemented
+
+    def __lt__(self, other):
+        return arithmetic.lt(self, other)
+
+    def __le__(self, other):
+        return arithmetic.le(self, other)
+
+    def __gt__(self, other):
+        return arithmetic.gt(self, other)
+
+    def __ge__(self, other):
+        return arithmetic.ge(self, other)
+
+    # In place: `x += y` writes into x's memory.
+
+    def add_(self, other, *, alpha=1):
+        return apply_inplace(_ADD, self, other if alpha == 1 else arithmetic.mul(other, alpha))
+
+    def sub_(self, other, *, alpha=1):
+        return apply_inplace(_SUB, self, other if alpha == 1 else arithmetic.mul(other, alpha))
+
+    def mul_(self, other):
+        return apply_inplace(_MUL, self, other)
+
+    def div_(self, other):
+        return apply_inplace(_DIV, self, other)
+
+    def pow_(self, other):
+        return apply_inplace(_POW, self, other)
+
+    def __iadd__(self, other):
+        return apply_inplace(_ADD, self, other)
+
+    def __isub__(self, other):
+        return apply_inplace(_SUB, self, other)
+
+    def __imul__(self, other):
+        return apply_inplace(_MUL, self, other)
+
+    def __itruediv__(self, other):
+        return apply_inplace(_DIV, self, other)
+
+    def __ipow__(self, other):
+        return apply_inplace(_POW, self, other)
+
+    def copy_(self, source):
+        """Write another tensor's values (broadcast, cast) into this one."""
+        return indexing.copy_(self, source)
+
+    def fill_(self, value):
+        return indexing.fill_(self, value)
+
+    def zero_(self):
+        return indexing.fill_(self, 0)
+
+    def clamp_(self, min=None, max=None):
+        return apply_inplace(elementwise.Clamp(min, max), self)
+
+    def exp_(self):
+        return apply_inplace(elementwise.Exp(), self)
+
+    def relu_(self):
+        return apply_inplace(elementwise.Relu(), self)
+
+    def neg_(self):
+        return apply_inplace(elementwise.Neg(), self)
+
+    def sqrt_(self):
+        return apply_inplace(elementwise.Sqrt(), self)
+
+    def masked_fill_(self, mask, value):
+        return self.copy_(indexing.masked_fill(self, mask, value))
+
+    # ---- indexing ----
+
+    def __getitem__(self, index):
+        return indexing.getitem(self, index)
+
+    def __setitem__(self, index, value):
+        indexing.setitem(self, index, value)
+
+    # ---- shape ----
+
+    @property
+    def T(self):
+        """The axes in reverse order."""
+        return shaping.permute(self, tuple(reversed(range(self.array.ndim))))
+
+    @property
+    def mT(self):
+        """The last two axes swapped."""
+        return shaping.transpose(self, -2, -1)
+
+    # The rest are functions of the op files with the tensor as their first argument.
+
+    t, reshape, view, permute, transpose = shaping.t, shaping.reshape, shaping.view, shaping.permute, shaping.transpose
+    expand, expand_as, repeat, flatten = shaping.expand, shaping.expand_as, shaping.repeat, shaping.flatten
+    squeeze, unsqueeze, narrow, select = shaping.squeeze, shaping.unsqueeze, shaping.narrow, shaping.select
+    split, chunk, flip, tril, triu = shaping.split, shaping.chunk, shaping.flip, shaping.tril, shaping.triu
+    masked_fill, gather = indexing.masked_fill, indexing.gather
+
+    add, sub, mul, div, pow = arithmetic.add, arithmetic.sub, arithmetic.mul, arithmetic.div, arithmetic.pow
+    maximum, minimum, remainder = arithmetic.maximum, arithmetic.minimum, arithmetic.remainder
+    eq, ne, lt, le, gt, ge = arithmetic.eq, arithmetic.ne, arithmetic.lt, arithmetic.le, arithmetic.gt, arithmetic.ge
+
+    abs, neg, sign, square, reciprocal = (elementwise.abs, elementwise.neg, elementwise.sign, elementwise.square,
+                                          elementwise.reciprocal)
+    exp, log, log1p, expm1, sqrt, rsqrt = (elementwise.exp, elementwise.log, elementwise.log1p, elementwise.expm1,
+                                           elementwise.sqrt, elementwise.rsqrt)
+    sin, cos, tanh, sigmoid, relu, erf = (elementwise.sin, elementwise.cos, elementwise.tanh, elementwise.sigmoid,
+                                          elementwise.relu, elementwise.erf)
+    floor, ceil, round, trunc, clamp = (elementwise.floor, elementwise.ceil, elementwise.round, elementwise.trunc,
+                                        elementwise.clamp)
+    isnan, isinf, isfinite, logical_not = (elementwise.isnan, elementwise.isinf, elementwise.isfinite,
+                                           elementwise.logical_not)
+
+    sum, mean, prod, var, std = reduce.sum, reduce.mean, reduce.prod, reduce.var, reduce.std
+    max, min, amax, amin = reduce.max, reduce.min, reduce.amax, reduce.amin
+    argmax, argmin, any, all, cumsum = reduce.argmax, reduce.argmin, reduce.any, reduce.all, reduce.cumsum
+
+    matmul = products.matmul
+
+
+tape.register_tensor(Tensor)

@@ -1,0 +1,91 @@
+"""What holds for every test: the build is newer than its source, what was asked for is what runs, randomness is seeded."""
+import importlib.util
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from raises import RECORDER
+
+import minilayer
+from minilayer._ext import dispatch, runtime
+
+PACKAGE = Path(minilayer.__file__).parent
+PURE = os.environ.get("MINILAYER_PURE", "") not in ("", "0")
+
+
+def stale_modules():
+    """Compiled modules older than their source: Python would quietly run the old code."""
+    shared = [p for p in (PACKAGE / "_ext" / "c").glob("*.h") if "." not in p.stem]
+    for built in [*PACKAGE.rglob("*.so"), *PACKAGE.rglob("*.pyd")]:
+        stem = built.name.split(".")[0]
+        sources = [built.with_name(stem + suffix) for suffix in (".py", ".pyx", ".pxd")]
+        if PURE and sources[0].exists():
+            continue
+        if built.parent == PACKAGE / "_ext" and stem.endswith("_cython"):
+            sources += (PACKAGE / "_ext" / "c").glob(stem.removesuffix("_cython") + ".*")
+            sources += [p for p in shared if p.stem in ("ml", "vec", "vecmath", "each_isa")]
+        when = built.stat().st_mtime
+        if any(p.exists() and p.stat().st_mtime > when + 2 for p in sources):      # 2 s: zip files round times
+            yield built.name
+
+
+def pytest_sessionstart(session):
+    stale = sorted(stale_modules())
+    if stale and os.environ.get("MINILAYER_STALE") != "1":
+        pytest.exit(f"these builds are older than their source: {', '.join(stale)}; run ./dev build "
+                    "(or set MINILAYER_STALE=1 while somebody else is editing them)", returncode=3)
+    asked = os.environ.get("MINILAYER_BACKEND", "compiled")
+    if dispatch.current_backend() != asked:
+        pytest.exit(f"MINILAYER_BACKEND={asked}, but {dispatch.current_backend()} runs", returncode=3)
+    asked = os.environ.get("MINILAYER_ISA", "") or runtime.isa()
+    if runtime.isa() != asked:
+        pytest.exit(f"MINILAYER_ISA={asked}, but {runtime.isa()} runs", returncode=3)
+    engine = Path(importlib.util.find_spec("minilayer.tape").origin)
+    if (engine.suffix == ".py") != PURE:
+        pytest.exit(f"MINILAYER_PURE={int(PURE)}, but the engine runs from {engine.name}; run ./dev build", returncode=3)
+    if not PURE:
+        RECORDER.start()
+
+
+def pytest_sessionfinish(session):
+    RECORDER.stop()
+
+
+def pytest_collection_modifyitems(items):
+    """What asks about the whole run goes last."""
+    items.sort(key=lambda item: item.path.name == "test_raises.py")
+
+
+def pytest_report_header(config):
+    return (f"minilayer: engine {'uncompiled' if PURE else 'compiled'}, backend {dispatch.current_backend()}, "
+            f"instruction set {runtime.isa()}, {runtime.get_num_threads()} threads")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many tests were skipped, and why: nothing hides."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons: dict = {}
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[reason] = reasons.get(reason, 0) + 1
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{count} skipped: {reason.removeprefix('Skipped: ')}")
+
+
+@pytest.fixture
+def rng(request):
+    """A generator seeded by the test's name."""
+    return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture(autouse=True)
+def restore_settings():
+    """Each test leaves threads and backend as it found them."""
+    threads, backend = runtime.get_num_threads(), dispatch.current_backend()
+    yield
+    if runtime.get_num_threads() != threads:
+        runtime.set_num_threads(threads)
+    if dispatch.current_backend() != backend:
+        dispatch.use_backend(backend)

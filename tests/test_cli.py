@@ -1,0 +1,225 @@
+"""The command line: what it prints and leaves, its exit status, and no traceback for a user's mistake."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minilayer
+from minilayer import cli, plots
+from minilayer.train import BEST, CHECKPOINT, LOG
+
+ROOT = Path(minilayer.__file__).parent.parent
+PICTURES = ["confusion.png", "curves.png", "filters.png", "mistakes.png", "overview.png"]
+QUICK = ["--epochs", "1", "--batch-size", "256", "--no-plots"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A folder of its own, no data, no network; small pictures, which are drawn faster."""
+    from minilayer.data import mnist
+    monkeypatch.setitem(plots.STYLE, "savefig.dpi", 30)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MINILAYER_DATA", raising=False)
+    monkeypatch.delenv("MINILAYER_DEBUG", raising=False)
+    monkeypatch.setenv("MINILAYER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(mnist, "_MIRRORS", {"mnist": ("http://127.0.0.1:9/",)})
+    return tmp_path
+
+
+def run(*arguments):
+    """The exit status of a command line, in this process."""
+    try:
+        return cli.main([str(a) for a in arguments])
+    except SystemExit as stop:
+        return stop.code
+
+
+def process(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "minilayer", *map(str, arguments)], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}, **options)
+
+
+# ---- train ----
+
+def test_train_digits(here, capsys):
+    assert run("train", "digits", "--epochs", 2, "--batch-size", 64, "--out", "runs/a b/c") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "1,437 images to learn from, 360 to test on" in printed[0] and "epoch   2/2" in printed[2]
+    assert re.fullmatch(r"test accuracy: [01]\.\d{4}", printed[-1])
+    folder = here / "runs" / "a b" / "c"
+    assert sorted(p.name for p in folder.iterdir()) == sorted([BEST, CHECKPOINT, LOG, *PICTURES])
+    assert all((folder / name).read_bytes()[1:4] == b"PNG" for name in PICTURES)
+    last = json.loads((folder / LOG).read_text().splitlines()[-1])
+    assert printed[-1] == f"test accuracy: {last['test_accuracy']:.4f}"
+    assert last["test_accuracy"] > 0.8
+
+
+def test_runs_get_folders_of_their_own(here, capsys):
+    for _ in range(2):
+        assert run("train", "digits", *QUICK, "--quiet") == 0
+        assert re.fullmatch(r"test accuracy: [01]\.\d{4}\n", capsys.readouterr().out)
+    assert sorted(p.name for p in (here / "runs").iterdir()) == ["digits", "digits-2"]
+    assert run("train", "digits", *QUICK, "--out", "runs/digits") == 1
+    assert "holds a run already; go on with it (--resume runs/digits) or name another" in capsys.readouterr().err
+
+
+def test_settings_and_threads_and_repeatability(here, capsys):
+    accuracies = []
+    for threads in (1, 2):
+        assert run("train", "digits", *QUICK, "--quiet", "--fold", 3, "--seed", 5, "--lr", 0.01, "--threads", threads,
+                   "--out", f"t{threads}") == 0
+        accuracies.append(capsys.readouterr().out)
+    assert accuracies[0] == accuracies[1]
+    assert (here / "t1" / BEST).read_bytes() == (here / "t2" / BEST).read_bytes()
+
+
+def test_resume(here, capsys):
+    """Stopped by Ctrl-C in a process of its own, then resumed: the same bits as a run that was left alone."""
+    arguments = ["train", "digits", "--epochs", "3", "--batch-size", "64", "--no-plots"]
+    assert run(*arguments, "--out", "whole") == 0
+    expected = capsys.readouterr().out.splitlines()[-1]
+    started = subprocess.Popen([sys.executable, "-m", "minilayer", *arguments, "--out", "stopped"], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env={**os.environ, "PYTHONPATH": str(ROOT)})
+    while not started.stdout.readline().startswith("epoch   1"):
+        assert started.poll() is None
+    started.send_signal(signal.SIGINT)
+    _, complaint = started.communicate(timeout=60)
+    assert started.returncode == 130, complaint
+    assert "Traceback" not in complaint
+    hint = re.search(r"To go on: minilayer (.*)", complaint)[1]
+    assert hint == "train digits --resume stopped"
+    assert run(*hint.split(), "--no-plots") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("going on after epoch") and printed[-1] == expected
+    assert (here / "stopped" / BEST).read_bytes() == (here / "whole" / BEST).read_bytes()
+    assert run(*hint.split(), "--no-plots", "--quiet") == 0             # nothing left to do: the result again
+    assert capsys.readouterr().out.strip() == expected
+
+
+def put_t10k(folder):
+    import gzip
+    import struct
+    rng = np.random.default_rng(0)
+    for name, x in (("images-idx3", rng.integers(0, 256, (40, 28, 28))), ("labels-idx1", np.arange(40) % 10)):
+        x = x.astype(np.uint8)
+        folder.mkdir(exist_ok=True)
+        (folder / f"t10k-{name}-ubyte.gz").write_bytes(
+            gzip.compress(bytes([0, 0, 8, x.ndim]) + struct.pack(f">{x.ndim}I", *x.shape) + x.tobytes()))
+
+
+def test_train_mnist_small(here, capsys, monkeypatch):
+    put_t10k(here / "data")
+    for name in set(PICTURES) - {"filters.png", "mistakes.png"}:        # the others look the same for all jobs
+        monkeypatch.delitem(plots.PICTURES, name)
+    assert run("train", "mnist", "--small", "--data", "data", "--epochs", 1, "--batch-size", 16) == 0
+    assert "32 images to learn from, 8 to test on" in capsys.readouterr().out
+    assert {p.name for p in (here / "runs" / "mnist").iterdir()} >= {"filters.png", "mistakes.png", BEST}
+
+
+def test_without_matplotlib_only_the_pictures_are_missing(here, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert run("train", "digits", *QUICK[:-1]) == 0
+    assert "no pictures: pictures need matplotlib" in capsys.readouterr().out
+
+
+# ---- doctor ----
+
+def test_doctor(capsys):
+    assert run("doctor") == 0
+    text = capsys.readouterr().out
+    for word in ("minilayer", "Python", "numpy", "instruction set", "threads", "backend", "GPU", "cache", "matmul"):
+        assert re.search(rf"^{word} ", text, re.M), word
+    assert run("doctor") == 0 and f"{minilayer.get_num_threads()} (set_num_threads" in text
+
+
+def test_python_m_and_a_closed_pipe():
+    done = process("doctor")
+    assert done.returncode == 0 and done.stderr == "" and "instruction set" in done.stdout
+    started = subprocess.Popen([sys.executable, "-c", "import sys, time; sys.argv = ['minilayer', 'doctor']\n"
+                                "from minilayer import cli\nsys.stdin.read()\nsys.exit(cli.main())"], text=True,
+                               env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    started.stdout.close()
+    started.stdin.close()
+    assert started.stderr.read() == ""
+    started.stderr.close()
+    assert started.wait(60) == 1
+
+
+# ---- mistakes ----
+
+@pytest.mark.parametrize("arguments, words", [
+    ([], "required: COMMAND"),
+    (["fly"], "invalid choice: 'fly'"),
+    (["train"], "required: job"),
+    (["train", "cats"], "invalid choice: 'cats'"),
+    (["train", "digits", "--epochs", "0"], "whole number of 1 or more, got '0'"),
+    (["train", "digits", "--epochs", "two"], "got 'two'"),
+    (["train", "digits", "--epochs", "9" * 30], "whole number"),
+    (["train", "digits", "--lr", "-1"], "a number above 0, got '-1'"),
+    (["train", "digits", "--lr", "nan"], "above 0, got 'nan'"),
+    (["train", "digits", "--lr", "fast"], "above 0, got 'fast'"),
+    (["train", "digits", "--batch-size", "1.5"], "got '1.5'"),
+    (["train", "digits", "--seed", "-1"], "0 or more"),
+    (["train", "digits", "--fold", "5"], "invalid choice: 5"),
+    (["train", "digits", "--threads", "0"], "1 or more"),
+    (["train", "digits", "--small"], "--small is no option of the job digits"),
+    (["train", "mnist", "--fold", "1"], "--fold is no option of the job mnist"),
+    (["train", "digits", "--data", "x"], "--data is no option of the job digits"),
+    (["train", "digits", "--out", "a", "--resume", "b"], "not allowed with"),
+    (["train", "digits", "--speed"], "unrecognized"),
+    (["train", "digits", "--resume", "a", "--lr", "1", "--batch-size", "2"], "leave out --lr, --batch-size"),
+    (["doctor", "now"], "unrecognized arguments: now")])
+def test_a_wrong_command_line_is_status_2(arguments, words, capsys):
+    assert run(*arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def damaged(here):
+    run("train", "digits", *QUICK, "--quiet", "--out", "run")
+    whole = (here / "run" / CHECKPOINT).read_bytes()
+    (here / "run" / CHECKPOINT).write_bytes(whole[:-1])
+
+
+def other_job(here):
+    put_t10k(here / "data")
+    run("train", "mnist", "--small", "--data", "data", *QUICK, "--quiet", "--out", "run")
+
+
+def other_file(here):
+    (here / "run").mkdir()
+    minilayer.save({"a": 1}, here / "run" / CHECKPOINT)
+
+
+@pytest.mark.parametrize("prepare, arguments, words", [
+    (None, ["train", "digits", "--resume", "nowhere"], "expected a checkpoint nowhere/checkpoint.safetensors, found"),
+    (damaged, ["train", "digits", "--resume", "run"], "is not a file that can be read"),
+    (other_file, ["train", "digits", "--resume", "run"], "is not a Trainer's checkpoint"),
+    (other_job, ["train", "digits", "--resume", "run"], "holds no run of the job 'digits', but of 'mnist'"),
+    (None, ["train", "mnist"], "train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz not found in"),
+    (None, ["train", "mnist", "--small"], "cache/mnist, or set MINILAYER_DATA"),
+    (None, ["train", "mnist", "--data", "empty"], "expected train-images-idx3-ubyte.gz and"),
+    (lambda here: (here / "f").write_text(""), ["train", "digits", *QUICK, "--out", "f/x"], "make the folder f/x"),
+    (None, ["train", "digits", *QUICK, "--out", "/proc/x"], "cannot make the folder /proc/x"),
+    (None, ["train", "digits", *QUICK, "--lr", "1e30"], "the loss is")])
+def test_what_cannot_be_done_is_status_1_and_a_sentence(here, prepare, arguments, words, capsys):
+    if prepare:
+        prepare(here)
+    capsys.readouterr()
+    assert run(*arguments) == 1
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("minilayer: error: ") or "\nminilayer: error: " in complaint
+    assert words in complaint and "Traceback" not in complaint and "[Errno" not in complaint
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    monkeypatch.setenv("MINILAYER_DEBUG", "1")
+    with pytest.raises(FileNotFoundError):
+        run("train", "digits", "--resume", "nowhere")

@@ -1,0 +1,829 @@
+"""The tape: what is recorded, how it is walked back, and what keeps a gradient from going wrong without a word."""
+import copy
+import gc
+import os
+import pickle
+import sys
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+import minilayer as ml
+from minilayer import tape
+from minilayer.gradcheck import gradcheck
+
+PURE = os.environ.get("MINILAYER_PURE", "") not in ("", "0")
+LONG = 100_000 if PURE else 1_000_000      # uncompiled, a node costs ten times as much
+
+
+def leaf(*values, dtype="float64"):
+    return ml.tensor(np.array(values if len(values) != 1 else values[0], dtype), requires_grad=True)
+
+
+def matrix(rows=3, columns=4):
+    return leaf(np.arange(rows * columns).reshape(rows, columns) * 0.5 + 1.0)
+
+
+def same(tensor, values):
+    np.testing.assert_array_equal(tensor.numpy(), np.asarray(values))
+
+
+# ---- sums of gradients ----
+
+def test_a_tensor_used_twice_gets_the_sum():
+    x = leaf(3.0)
+    (x * x + x).backward()
+    same(x.grad, 7.0)
+
+
+def test_gradients_that_share_memory_are_not_added_into():
+    """add hands the same array to both of its inputs; a naive engine adds 2 into it and gives u 3."""
+    for order in (0, 1):
+        u, v = leaf(1.0, 2.0), leaf(3.0, 4.0)
+        s = u + v
+        t = s + v * 2 if order == 0 else v * 2 + s
+        t.sum().backward()
+        same(u.grad, [1, 1])
+        same(v.grad, [3, 3])
+        assert not np.shares_memory(u.grad.numpy(), v.grad.numpy())
+
+
+def test_leaf_gradients_alias_nothing():
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    seed = ml.tensor(np.array([1.0, 10.0]))
+    (x + y).backward(seed)
+    x.grad.mul_(0)
+    same(seed, [1, 10])
+    same(y.grad, [1, 10])
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    x.reshape(2, 1).backward(seed.reshape(2, 1))
+    x.grad.mul_(0)
+    same(seed, [1, 10])
+
+
+def test_results_of_grad_alias_nothing():
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    seed = ml.tensor(np.array([1.0, 10.0]))
+    for y0 in (x + y, (x + y) * 2.0, (x + y).reshape(2, 1).reshape(2)):
+        dx, dy = ml.grad(y0, (x, y), seed)
+        assert not np.shares_memory(dx.numpy(), dy.numpy())
+        assert not np.shares_memory(dx.numpy(), seed.numpy())
+        assert not np.shares_memory(dy.numpy(), seed.numpy())
+
+
+class Same(tape.Op):
+    """y = a + b, whose backward returns one new array for both inputs, or a view of it."""
+    name = "same"
+
+    def __init__(self, second=None):
+        self.second = second
+
+    def forward(self, node, a, b):
+        return a + b.reshape(a.shape)
+
+    def backward(self, node, dy):
+        g = dy.copy()
+        return g, g if self.second is None else g.reshape(self.second)
+
+    def cost(self, shapes, out_shapes):
+        return tape.elementwise_cost(shapes, out_shapes)
+
+
+@pytest.mark.parametrize("second", [None, (2, 1)])
+def test_one_new_array_for_two_inputs_is_not_shared(second):
+    """A leaf that keeps the array as its .grad and adds to it later must not change what is on its way elsewhere."""
+    u, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    v = w * 1.0
+    y = tape.apply(Same(second), u, v if second is None else v.reshape(*second))
+    (y + u * 5).sum().backward()
+    same(u.grad, [6, 6])
+    same(w.grad, [1, 1])
+    u, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    late = u * 5                                # its gradient arrives in u first, or last
+    v = w * 1.0
+    y = tape.apply(Same(second), u, v if second is None else v.reshape(*second))
+    (late + y).sum().backward()
+    same(u.grad, [6, 6])
+    same(w.grad, [1, 1])
+
+
+def test_backward_adds_to_grad():
+    x = leaf(1.0, 2.0)
+    for _ in range(3):
+        (x * 2).sum().backward()
+    same(x.grad, [6, 6])
+    x.grad = None
+    (x * 2).sum().backward()
+    same(x.grad, [2, 2])
+
+
+def test_broadcasting_is_undone_in_shape_and_value():
+    a, b, c = leaf(np.ones((2, 3))), leaf(np.ones(3)), leaf(np.ones((2, 1)))
+    (a * b + c * 2).sum().backward()
+    same(a.grad, np.ones((2, 3)))
+    same(b.grad, [2, 2, 2])
+    same(c.grad, [[6], [6]])
+
+
+# ---- depth and width ----
+
+def test_diamond():
+    """Sixty doublings: 2^60 paths, one visit a node."""
+    x = leaf(1.0)
+    y = x
+    for _ in range(60):
+        y = y + y
+    y.backward()
+    same(x.grad, 2.0 ** 60)
+
+
+def long_chain():
+    x = leaf(1.0)
+    y = x
+    for _ in range(LONG):
+        y = y + 1.0
+    y.backward()
+    same(x.grad, 1.0)
+    assert y.item() == LONG + 1
+    del y                                       # frees the chain
+    y = x
+    for _ in range(LONG // 10):
+        y = y + 1.0
+    del y                                       # one that never ran backward
+    gc.collect()
+
+
+def test_long_chain():
+    long_chain()
+
+
+def test_deep_graphs_in_a_thread_with_a_small_stack():
+    failed = []
+
+    def body():
+        try:
+            test_diamond()
+            long_chain()
+        except BaseException as error:
+            failed.append(error)
+    before = threading.stack_size(1 << 20)
+    try:
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)
+    assert not failed, failed
+
+
+def test_dropped_graphs_leave_nothing_behind():
+    """No cycles: without the garbage collector, everything goes when the last name does."""
+    x = leaf(np.ones(3))
+    gc.collect()
+    gc.disable()
+    try:
+        y = x * 2
+        alive = weakref.ref(y)
+        z = (y * y).sum()
+        z.backward()
+        del y, z
+        assert alive() is None
+        y = x[1:] * 2
+        y.retain_grad()
+        alive = weakref.ref(y)
+        y.sum().backward()
+        del y
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def resident():
+    """Bytes of memory in use, from the system."""
+    if os.path.exists("/proc/self/statm"):
+        with open("/proc/self/statm") as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def test_training_steps_do_not_grow_memory():
+    """10,000 steps with the collector off grow memory by at most 1 MB."""
+    generator = np.random.default_rng(0)
+    w = leaf(generator.standard_normal((4, 3)), dtype="float32")
+    b = leaf(np.zeros(3), dtype="float32")
+    x = ml.tensor(generator.standard_normal((8, 4)).astype("float32"))
+
+    def steps(count):
+        for _ in range(count):
+            loss = ((x @ w + b).tanh() ** 2).mean()
+            loss.backward()
+            with ml.no_grad():
+                w.sub_(w.grad * 0.01)
+                b.sub_(b.grad * 0.01)
+            w.grad = b.grad = None
+    count = 2_000 if PURE else 10_000
+    gc.collect()
+    gc.disable()
+    try:
+        steps(500)
+        before = resident()
+        steps(count)
+        assert resident() - before <= 1_000_000
+    finally:
+        gc.enable()
+
+
+# ---- what backward refuses ----
+
+def test_second_backward_raises_and_says_what_to_do():
+    x = leaf(2.0)
+    y = x * x
+    y.backward()
+    with pytest.raises(RuntimeError, match="mul saved were freed.*retain_graph=True"):
+        y.backward()
+    y = x * x
+    y.backward(retain_graph=True)
+    y.backward()
+    same(x.grad, 12.0)
+
+
+def test_backward_needs_one_element_or_a_gradient():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(RuntimeError, match="one element, got shape \\(2,\\)"):
+        (x * 2).backward()
+    with pytest.raises(ValueError, match="gradient of shape \\(2,\\)"):
+        (x * 2).backward(ml.ones(3, dtype=ml.float64))
+    with pytest.raises(TypeError, match="dtype float64"):
+        (x * 2).backward(ml.ones(2))
+    with pytest.raises(TypeError, match="as a tensor"):
+        (x * 2).backward(np.ones(2))
+    with pytest.raises(RuntimeError, match="no_grad"):
+        ml.ones(1).backward()
+
+
+def test_an_error_in_backward_leaves_the_graph_usable():
+    class Fails(tape.Op):
+        """y = x; fails on the way back."""
+        name = "fails"
+
+        def forward(self, node, x):
+            return x.copy()
+
+        def backward(self, node, dy):
+            raise ZeroDivisionError("on purpose")
+    x = leaf(1.0, 2.0)
+    h = x * 2
+    y = (tape.apply(Fails(), h) + h * 3).sum()
+    with pytest.raises(ZeroDivisionError):
+        y.backward()
+    x.grad = None
+    (h * 3).sum().backward()
+    same(x.grad, [6, 6])
+
+
+def test_backward_must_answer_for_every_input():
+    class Short(tape.Op):
+        """y = a + b, and one gradient too few."""
+        name = "short"
+
+        def forward(self, node, a, b):
+            return a + b
+
+        def backward(self, node, dy):
+            return (dy,)
+    x = leaf(1.0, 2.0)
+    with pytest.raises(RuntimeError, match="short: backward returned 1 gradients, expected one for each of its 2"):
+        tape.apply(Short(), x, x).sum().backward()
+
+
+def test_ops_without_rules_say_so():
+    class Bare(tape.Op):
+        """Nothing."""
+        name = "bare"
+
+    class Forward(Bare):
+        """y = x."""
+
+        def forward(self, node, x):
+            return x.copy()
+    with pytest.raises(NotImplementedError, match="Bare: an Op defines forward"):
+        tape.apply(Bare(), leaf(1.0))
+    with pytest.raises(NotImplementedError, match="bare: has no gradient"):
+        tape.apply(Forward(), leaf(1.0)).backward()
+    with pytest.raises(NotImplementedError, match="bare: has no cost rule"):
+        Bare().cost([], [])
+    with pytest.raises(TypeError, match="bare: expected tensors, got float"):
+        tape.apply(Forward(), 1.0)
+
+
+# ---- gradients of any tensor with respect to any other ----
+
+def test_grad_of_inner_tensors():
+    x = leaf(1.0, 2.0)
+    h = x * 3
+    y = (h * h).sum()
+    dh, dx = ml.grad(y, (h, x))
+    same(dh, [6, 12])
+    same(dx, [18, 36])
+    assert x.grad is None
+    (again,) = ml.grad(x * 2, x, ml.ones(2, dtype=ml.float64))
+    same(again, [2, 2])
+
+
+def test_grad_of_several_outputs_is_their_sum():
+    x = leaf(2.0)
+    a, b = x * x, x * 3
+    (dx,) = ml.grad((a, b), x, (ml.tensor(np.array(1.0)), ml.tensor(np.array(10.0))))
+    same(dx, 34.0)
+    (dx,) = ml.grad((x, x * 2), x)
+    same(dx, 3.0)
+
+
+def test_grad_computes_only_what_is_asked_for():
+    """The other branch's backward does not run at all."""
+    class Fails(tape.Op):
+        """y = x; fails on the way back."""
+        name = "fails"
+
+        def forward(self, node, x):
+            return x.copy()
+
+        def backward(self, node, dy):
+            raise AssertionError("walked a branch nobody asked for")
+    x, z = leaf(1.0), leaf(2.0)
+    (dx,) = ml.grad(x * 2 + tape.apply(Fails(), z * 3), x)
+    same(dx, 2.0)
+
+
+def test_grad_of_unused_inputs():
+    x, z = leaf(1.0), leaf(2.0)
+    with pytest.raises(RuntimeError, match="do not depend on input 1.*allow_unused"):
+        ml.grad(x * 2, (x, z))
+    dx, dz = ml.grad(x * 2, (x, z), allow_unused=True)
+    same(dx, 2.0)
+    assert dz is None
+
+
+def test_grad_refuses():
+    x = leaf(1.0)
+    with pytest.raises(RuntimeError, match="input 0 does not require a gradient"):
+        ml.grad(x * 2, ml.ones(1))
+    with pytest.raises(TypeError, match="inputs to be tensors, got int"):
+        ml.grad(x * 2, [3])
+    with pytest.raises(ValueError, match="one of grad_outputs for each of the 1 outputs, got 2"):
+        ml.grad(x * 2, x, [None, None])
+
+
+def test_gradients_of_gradients():
+    x = leaf(1.5)
+    y = x ** 3.0
+    (first,) = ml.grad(y, x, create_graph=True)
+    (second,) = ml.grad(first, x, create_graph=True)
+    (third,) = ml.grad(second, x)
+    np.testing.assert_allclose([first.item(), second.item(), third.item()], [6.75, 9.0, 6.0], rtol=1e-14)
+    x.grad = None
+    (x * x).backward(create_graph=True)
+    assert x.grad.requires_grad
+    x.grad = None
+
+
+def test_gradient_penalty():
+    """The gradient of a function of the gradient, against differences."""
+    generator = np.random.default_rng(3)
+
+    def penalty(x, w):
+        y = (x @ w).tanh().sum()
+        (dx,) = ml.grad(y, x, create_graph=True)
+        return (dx * dx).sum()
+    gradcheck(penalty, leaf(generator.standard_normal((3, 4))), leaf(generator.standard_normal((4, 2))), rtol=1e-5)
+
+
+def test_ops_without_second_telling_are_named():
+    class Once(tape.Op):
+        """y = x."""
+        name = "once"
+
+        def forward(self, node, x):
+            return x.copy()
+
+        def backward(self, node, dy):
+            return dy
+    x = leaf(1.0)
+    with pytest.raises(RuntimeError, match="once: gradients of gradients"):
+        tape.apply(Once(), x).backward(create_graph=True)
+
+
+# ---- in-place change, by PyTorch's rules ----
+
+def test_in_place_on_a_result():
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    y.mul_(3)
+    y += 1
+    same(y.detach(), [7, 13])
+    y.sum().backward()
+    same(x.grad, [6, 6])
+
+
+def test_in_place_through_a_view_changes_the_base():
+    x = leaf(1.0, 2.0, 3.0)
+    y = x * 2
+    y[0].mul_(3)
+    y.sum().backward()
+    same(x.grad, [6, 2, 2])
+
+
+def test_in_place_through_a_transposed_view():
+    x, w = matrix(), leaf(np.ones((4, 3)) * 2)
+    y = x * 2
+    z = y.T
+    z.mul_(w)
+    same(y.detach(), x.detach().numpy() * 4)
+    (y * y).sum().backward()
+    same(x.grad, 2 * 4 * 4 * x.detach().numpy())
+    same(w.grad, 2 * 4 * 2 * x.detach().numpy().T ** 2)
+
+
+def test_other_views_follow():
+    x = leaf(1.0, 2.0, 3.0)
+    y = x * 2
+    left, right = y[:2], y[1:]
+    left.mul_(5)
+    right.sum().backward()
+    same(x.grad, [0, 10, 2])
+
+
+def test_the_changed_view_itself_keeps_its_gradient():
+    x = leaf(1.0, 2.0, 3.0)
+    y = x * 2
+    left = y[:2]
+    left.mul_(5)
+    left.sum().backward()
+    same(x.grad, [10, 10, 0])
+
+
+def test_views_of_views():
+    x = matrix(3, 4)
+    y = x * 1.0
+    y.T[1][:2].mul_(7)
+    y.sum().backward()
+    want = np.ones((3, 4))
+    want[:2, 1] = 7
+    same(x.grad, want)
+
+
+def test_assignment_hands_the_gradient_to_the_new_values():
+    x, v = leaf(1.0, 2.0, 3.0), leaf(5.0)
+    y = x * 2
+    y[1] = v
+    (y * y).sum().backward()
+    same(x.grad, [8, 0, 24])
+    same(v.grad, 10.0)
+
+
+def test_assignment_by_index_arrays_and_masks():
+    x, v = leaf(1.0, 2.0, 3.0), leaf(5.0, 6.0)
+    y = x * 2
+    y[ml.tensor(np.array([2, 0]))] = v
+    (y * ml.tensor(np.array([1.0, 10.0, 100.0]))).sum().backward()
+    same(x.grad, [0, 20, 0])
+    same(v.grad, [100, 1])
+    x = leaf(1.0, 2.0, 3.0)
+    y = x * 2
+    y[ml.tensor(np.array([True, False, True]))] = 0.0
+    y.sum().backward()
+    same(x.grad, [0, 2, 0])
+
+
+def test_augmented_assignment_through_an_index():
+    x, v = matrix(2, 3), leaf(1.0, 2.0, 3.0)
+    y = x * 2
+    y[1] += v
+    (y * y).sum().backward()
+    after = x.detach().numpy() * 2
+    after[1] += [1, 2, 3]
+    same(x.grad, after * 4)
+    same(v.grad, after[1] * 2)
+
+
+def test_writing_into_a_constant_makes_it_depend():
+    buffer, v = ml.zeros(3, dtype=ml.float64), leaf(5.0)
+    view = buffer[:2]
+    buffer[1] = v * 3
+    assert buffer.requires_grad
+    assert view.requires_grad
+    (buffer.sum() + view.sum() * 10).backward()
+    same(v.grad, 33.0)
+
+
+def test_leaves_refuse_in_place_change():
+    x = leaf(1.0, 2.0)
+    for change in (lambda: x.add_(1), lambda: x[0].add_(1), lambda: x.reshape(2, 1).mul_(2), lambda: x.__setitem__(0, 3.0)):
+        with pytest.raises(RuntimeError, match="leaf that requires a gradient.*no_grad"):
+            change()
+    with ml.no_grad():
+        x.add_(1)
+        x[0] = 7.0
+    same(x.detach(), [7, 3])
+    assert x.is_leaf
+
+
+def test_expanded_tensors_refuse_in_place_change():
+    x = leaf(1.0)
+    with pytest.raises(RuntimeError, match="one memory place an element.*clone"):
+        (x * 2).expand(3).add_(1)
+
+
+def test_in_place_keeps_shape_dtype_and_device():
+    y = leaf(1.0, 2.0) * 2
+    with pytest.raises(ValueError, match="shape \\(2,\\), got \\(3, 2\\)"):
+        y.add_(ml.ones(3, 2, dtype=ml.float64))
+    n = ml.tensor(np.array([1, 2]))
+    with pytest.raises(TypeError, match="does not fit in the tensor's int64"):
+        n.add_(1.5)
+    n.add_(2)
+    same(n, [3, 4])
+
+
+def line():
+    return sys._getframe(1).f_lineno
+
+
+def test_saved_values_that_were_overwritten_are_noticed():
+    """The error names the operation that saved them and the line that wrote them."""
+    here = os.path.basename(__file__)
+    x = leaf(1.0, 2.0)
+    a = x * 1.0
+    b = a * a
+    a.add_(1); at = line()  # noqa: E702
+    with pytest.raises(RuntimeError, match=rf"mul saved input 0.*{here}:{at} \(version 1, expected 0\)"):
+        b.sum().backward()
+    y = x.exp()
+    y.add_(1); at = line()  # noqa: E702
+    with pytest.raises(RuntimeError, match=rf"exp saved its output.*{here}:{at}"):
+        y.sum().backward()
+    a = x * 1.0
+    b = a * a
+    a[0] = 5.0; at = line()  # noqa: E702
+    with pytest.raises(RuntimeError, match=rf"mul saved input 0.*{here}:{at}"):
+        b.sum().backward()
+    a = x * 1.0
+    b = a * a
+    with ml.no_grad():
+        a.detach().mul_(2)
+    with pytest.raises(RuntimeError, match="mul saved input 0"):
+        b.sum().backward()
+
+
+def test_values_nobody_saved_may_be_overwritten():
+    x = leaf(1.0, 2.0)
+    a = x * 1.0
+    b = a + 1
+    a.mul_(100)
+    (a + b).sum().backward()
+    same(x.grad, [101, 101])
+
+
+def test_in_place_forms_that_save_what_they_overwrite():
+    """relu_, exp_, mul_ by a tensor, sqrt_ and pow_: what their rules read is kept aside."""
+    generator = np.random.default_rng(4)
+    for change in (lambda y, w: y.exp_(), lambda y, w: y.mul_(w), lambda y, w: y.div_(w), lambda y, w: y.sqrt_(),
+                   lambda y, w: y.pow_(3.0), lambda y, w: y.mul_(y), lambda y, w: y.relu_(), lambda y, w: y.neg_(),
+                   lambda y, w: y.clamp_(0.7, 1.5), lambda y, w: y.zero_(), lambda y, w: y.fill_(3.0),
+                   lambda y, w: y.copy_(w), lambda y, w: y.masked_fill_(ml.tensor(np.array([True, False, True])), 2.0)):
+        def function(x, w, change=change):
+            y = x * 2
+            change(y[1:4], w)
+            return y * y
+        gradcheck(function, leaf(generator.uniform(0.3, 0.9, 5)), leaf(generator.uniform(0.5, 2, 3)))
+
+
+def random_program(generator):
+    """A function that makes views of y and changes them in place, at random; differences check its gradient."""
+    views = [lambda t: t[1], lambda t: t[:, 1:3], lambda t: t.T, lambda t: t[::2], lambda t: t.reshape(-1),
+             lambda t: t[:, ::3], lambda t: t.T[1:, :2], lambda t: t[2:3], lambda t: t.T[::2].T, lambda t: t]
+    changes = [lambda v, w: v.mul_(w), lambda v, w: v.add_(w * 2), lambda v, w: v.mul_(v), lambda v, w: v.copy_(w),
+               lambda v, w: v.mul_(v.clone().cos()), lambda v, w: v.sub_(v.clone().sin())]
+    plan = [(generator.integers(len(views)), generator.integers(len(changes))) for _ in range(4)]
+    early = [generator.integers(len(views)) for _ in range(2)]
+
+    def function(x, w):
+        y = x.sin()
+        held = [views[k](y) for k in early]
+        for v, c in plan:
+            changes[c](views[v](y), w)
+            if held[0].requires_grad:
+                changes[0](held[0], w)
+        return (y * y, *[h.cos() for h in held])
+    return function, (plan, early)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_random_programs_of_views_and_changes(seed):
+    generator = np.random.default_rng(seed)
+    function, plan = random_program(generator)
+    x = leaf(generator.uniform(0.3, 1.2, (3, 4)))
+    try:
+        gradcheck(function, x, leaf(0.7), rtol=1e-5)
+    except Exception as error:
+        raise AssertionError(f"views and changes {plan}: {error}") from error
+
+
+# ---- modes, hooks, retain_grad ----
+
+def test_no_grad_and_enable_grad():
+    x = leaf(1.0)
+    with ml.no_grad():
+        assert not ml.is_grad_enabled()
+        assert not (x * 2).requires_grad
+        with ml.enable_grad():
+            assert (x * 2).requires_grad
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+    @ml.no_grad()
+    def quiet():
+        return x * 2
+    assert not quiet().requires_grad
+    with ml.set_grad_enabled(False):
+        assert not (x * 2).requires_grad
+    assert ml.is_grad_enabled()
+    with pytest.raises(KeyError), ml.no_grad():
+        raise KeyError
+    assert ml.is_grad_enabled()
+
+
+def test_modes_belong_to_the_thread():
+    seen = []
+    with ml.no_grad():
+        thread = threading.Thread(target=lambda: seen.append(ml.is_grad_enabled()))
+        thread.start()
+        thread.join()
+        assert not ml.is_grad_enabled()
+    assert seen == [True]
+
+
+def test_retain_grad():
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    y.retain_grad()
+    y.retain_grad()                             # asking twice changes nothing
+    assert y.retains_grad
+    (y * y).sum().backward()
+    same(y.grad, [4, 8])
+    same(x.grad, [8, 16])
+    z = x * 2
+    (z * z).sum().backward()
+    assert z.grad is None
+    with pytest.raises(RuntimeError, match="retain_grad"):
+        ml.ones(2).retain_grad()
+
+
+def test_hooks_see_the_complete_gradient_once():
+    x = leaf(1.0, 2.0)
+    seen = []
+    handle = x.register_hook(lambda g: seen.append(g.clone()))
+    y = x * 2
+    y.register_hook(lambda g: seen.append(g.clone()))
+    (y * y + x + y).sum().backward()
+    assert len(seen) == 2
+    same(seen[0], [5, 9])
+    same(seen[1], [11, 19])
+    same(x.grad, [11, 19])
+    handle.remove()
+    handle.remove()
+    (x * 2).sum().backward()
+    assert len(seen) == 2
+
+
+def test_hooks_may_replace_the_gradient():
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    y.register_hook(lambda g: g * 10)
+    y.register_hook(lambda g: g + 1)
+    y.sum().backward()
+    same(x.grad, [22, 22])
+    x = leaf(1.0, 2.0)
+    x.register_hook(lambda g: g * 3)
+    (x * 2).sum().backward()
+    same(x.grad, [6, 6])
+    x = leaf(1.0, 2.0)
+    x.register_hook(lambda g: ml.ones(3))
+    with pytest.raises(RuntimeError, match="hook returned.*expected None or a tensor of shape \\(2,\\)"):
+        (x * 2).sum().backward()
+    with pytest.raises(RuntimeError, match="register_hook.*requires_grad=True"):
+        ml.ones(2).register_hook(print)
+
+
+# ---- the listing ----
+
+def test_listing_is_a_program():
+    x, w = leaf(np.ones((2, 3)), dtype="float32"), leaf(np.ones((3, 4)), dtype="float32")
+    with ml.Tape() as listing:
+        y = (x @ w).relu()
+        y.sum()
+    assert len(listing) == 3
+    lines = str(listing).splitlines()
+    assert lines[0].startswith("%1 = parameter float32[2, 3]")
+    assert lines[1].startswith("%2 = parameter float32[3, 4]")
+    assert "= matmul(%1, %2" in lines[2] and "float32[2, 4]" in lines[2]
+    assert "= relu(%3" in lines[3]
+    assert "= sum(%4" in lines[4] and lines[4].rstrip().endswith("float32[]")
+
+
+def test_listings_nest_and_end():
+    x = leaf(1.0)
+    with ml.Tape() as outer:
+        x * 2
+        with ml.Tape() as inner:
+            x * 3
+        x * 4
+    x * 5
+    assert (len(outer), len(inner)) == (2, 1)
+    with ml.Tape() as quiet, ml.no_grad():
+        x * 2
+    assert len(quiet) == 1
+
+
+def test_listing_names_the_layer():
+    layer = ml.Linear(3, 2)
+    with ml.Tape() as listing:
+        layer(ml.ones(4, 3))
+    assert "# Linear" in str(listing)
+
+
+# ---- tensors as objects ----
+
+def test_deepcopy_and_pickle():
+    x = leaf(1.0, 2.0)
+    x.note = ["kept"]
+    (x * 2).sum().backward()
+    for again in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        same(again.detach(), [1, 2])
+        assert again.requires_grad and again.is_leaf
+        assert again.note == ["kept"] and again.note is not x.note
+        assert not np.shares_memory(again.detach().numpy(), x.detach().numpy())
+    same(copy.deepcopy(x).grad, [2, 2])
+    pair = copy.deepcopy([x, x])
+    assert pair[0] is pair[1]
+    for attempt in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(RuntimeError, match="detach"):
+            attempt(x * 2)
+    strided = ml.tensor(np.arange(6.0).reshape(2, 3)).T
+    same(pickle.loads(pickle.dumps(strided)), np.arange(6.0).reshape(2, 3).T)
+
+
+def test_weak_references_and_attributes():
+    x = leaf(1.0)
+    alive = weakref.ref(x)
+    x.anything = 3
+    assert alive() is x
+    del x
+    assert alive() is None
+
+
+def test_parameters_make_plain_tensors():
+    p = ml.Parameter(ml.ones(2))
+    assert type(p * 2) is ml.Tensor
+    assert type(pickle.loads(pickle.dumps(p))) is ml.Parameter
+    assert type(copy.deepcopy(p)) is ml.Parameter
+
+
+def test_arrays_on_the_left_do_not_drop_the_graph():
+    x = leaf(1.0, 2.0)
+    y = np.array([3.0, 4.0]) * x
+    assert isinstance(y, ml.Tensor) and y.requires_grad
+    y = np.float64(3.0) * x
+    assert isinstance(y, ml.Tensor) and y.requires_grad
+
+
+def test_leaves_and_results():
+    x = leaf(1.0)
+    y = x * 2
+    assert x.is_leaf and not y.is_leaf and y.detach().is_leaf
+    assert ml.ones(1).is_leaf
+    assert x.grad_fn is None and y.grad_fn.op.name == "mul"
+    with pytest.raises(RuntimeError, match="only a leaf"):
+        y.requires_grad = False
+    with pytest.raises(TypeError, match="float32 or float64"):
+        ml.tensor([1, 2]).requires_grad_()
+    y.detach_()
+    assert y.is_leaf and not y.requires_grad
+
+
+def test_observer_sees_every_operation():
+    seen = []
+    state = tape.thread_state()
+    x = leaf(1.0)
+    state.observer = lambda node, op, inputs, outputs: seen.append((op.name, node is not None, len(outputs)))
+    try:
+        y = x * 2
+        with ml.no_grad():
+            y + 1
+    finally:
+        state.observer = None
+    x * 3
+    assert seen == [("mul", True, 1), ("add", False, 1)]
