@@ -22,7 +22,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 import stubs  # noqa: E402
 
 EXT = Path("minilayer/_ext")
-ENGINE = [Path("minilayer/tape.py"), Path("minilayer/tensor.py"), Path("minilayer/device.py"), EXT / "dispatch.py",
+ENGINE = [*(Path("minilayer", f"{name}.py") for name in ("state", "tape", "inplace", "tensor", "device")),
+          EXT / "dispatch.py",
           *sorted(p for p in Path("minilayer/ops").glob("*.py") if p.name != "__init__.py")]
 
 SANITIZE = os.environ.get("MINILAYER_SANITIZE", "")
@@ -52,7 +53,7 @@ DIRECTIVES = dict(initializedcheck=DEBUG, nonecheck=DEBUG, linetrace=COVERAGE, e
 # Kernels check nothing twice. The engine keeps Python's own rules (x[-1], IndexError, -7 // 2), since the same files
 # run uncompiled; annotations declare C types in the files named here, and are for readers elsewhere.
 KERNEL_DIRECTIVES = dict(boundscheck=DEBUG, wraparound=DEBUG, cdivision=True, annotation_typing=False)
-TYPED = ("minilayer.tape", "minilayer.tensor", "minilayer.ops.arithmetic")
+TYPED = ("minilayer.state", "minilayer.tape", "minilayer.inplace", "minilayer.tensor", "minilayer.ops.arithmetic")
 
 
 def directives_of(name: str) -> dict:

@@ -12,24 +12,11 @@ from minilayer._ext.dispatch import backends, current_backend, register_package,
 from minilayer._ext.runtime import get_num_threads, isa, release_memory, set_num_threads  # noqa: E402
 from minilayer.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
 from minilayer.tensor import Tensor  # noqa: E402
-from minilayer.tape import (  # noqa: E402
-    Op,
-    Tape,
-    apply,
-    apply_inplace,
-    boolean as bool_,
-    enable_grad,
-    float32,
-    float64,
-    grad,
-    int32,
-    int64,
-    is_grad_enabled,
-    no_grad,
-    result_type,
-    set_grad_enabled,
-    uint8,
-)
+from minilayer.dtypes import boolean, float32, float64, int32, int64, result_type, uint8  # noqa: E402
+from minilayer.state import enable_grad, is_grad_enabled, no_grad, set_grad_enabled, thread_state  # noqa: E402
+from minilayer.tape import Op, apply, grad  # noqa: E402
+from minilayer.inplace import apply_inplace  # noqa: E402
+from minilayer.listing import Tape  # noqa: E402
 from minilayer import functional  # noqa: E402
 from minilayer.functional import *  # noqa: E402, F403
 from minilayer import init  # noqa: E402
@@ -38,6 +25,6 @@ from minilayer.layers import *  # noqa: E402, F403
 from minilayer import layers, optim, data  # noqa: E402
 from minilayer.serialization import load, save  # noqa: E402
 
-bool = bool_                        # minilayer.bool, as minilayer.float32: dtypes under PyTorch's names
+bool = boolean                        # minilayer.bool, as minilayer.float32: dtypes under PyTorch's names
 nn = layers                         # for code written as `nn.Linear`
 __version__ = "0.1.0"

@@ -48,8 +48,8 @@ def make_parser() -> argparse.ArgumentParser:
     train.set_defaults(run=run_train)
     train.add_argument("job", choices=("digits", "mnist"), help="digits: 8x8, comes with minilayer, takes seconds; "
                        "mnist: 28x28, read from MINILAYER_DATA or downloaded")
-    train.add_argument("--epochs", type=_at_least(1), metavar="N", help="passes over the data (digits 20, mnist 5)")
-    train.add_argument("--lr", type=_positive, metavar="X", help="first learning rate (digits 0.003, mnist 0.001)")
+    train.add_argument("--epochs", type=_at_least(1), metavar="N", help="passes over the data (digits 20, mnist 8)")
+    train.add_argument("--lr", type=_positive, metavar="X", help="first learning rate (digits 0.003, mnist 0.002)")
     train.add_argument("--batch-size", type=_at_least(1), metavar="N", help="images in a step (digits 32, mnist 64)")
     train.add_argument("--seed", type=_at_least(0), metavar="N", help="settles weights, order and dropout (0)")
     train.add_argument("--fold", type=int, choices=range(5), help="digits: the fifth of the images to test on (0)")

@@ -145,6 +145,11 @@ def owns(x) -> bool:
     return runtime.owns(x) if type(x) is ndarray else x.owns
 
 
+def address(x) -> int:
+    """Where an array's first element lies."""
+    return x.ctypes.data if type(x) is ndarray else x.address
+
+
 def broadcast_shapes(name, *shapes) -> tuple:
     """The shape that all of these broadcast to; `name` is the operation, for the error."""
     ndim = max(len(s) for s in shapes)

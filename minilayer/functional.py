@@ -101,24 +101,41 @@ from minilayer.ops.shape import (
     triu,
     unsqueeze,
 )
-from minilayer.ops.softmax import cross_entropy, log_softmax, softmax
+from minilayer.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax
+from minilayer.tape import expect_tensor
 from minilayer.tensor import Tensor, as_dtype, as_tensor, from_dlpack, from_numpy, tensor
 
-__all__ = [name for name in dir() if not name.startswith("_") and name not in ("np", "devices", "random", "Tensor")]
+__all__ = [name for name in dir() if not name.startswith("_")
+           and name not in ("np", "devices", "random", "Tensor", "as_dtype", "expect_tensor")]
 __all__ += ["empty", "zeros", "ones", "full", "zeros_like", "ones_like", "arange", "linspace", "eye",
             "rand", "randn", "randint", "randperm"]
 
 
 def _shape(name, sizes):
     """A shape given as numbers or as one sequence."""
-    if len(sizes) == 1 and not hasattr(sizes[0], "__index__"):
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = tuple(sizes[0])
-    for n in sizes:
-        if isinstance(n, bool) or not hasattr(n, "__index__"):
-            raise TypeError(f"{name}: expected sizes to be integers, got {n!r}")
+    shape = tuple(_integer(name, "sizes", n) for n in sizes)
+    for n in shape:
         if n < 0:
-            raise ValueError(f"{name}: expected sizes of 0 or more, got {tuple(sizes)}")
-    return tuple(n.__index__() for n in sizes)
+            raise ValueError(f"{name}: expected sizes of 0 or more, got {shape}")
+    return shape
+
+
+def _integer(name, what, n):
+    """n as an int, where it is a whole number of any type."""
+    try:
+        if not isinstance(n, bool):
+            return n.__index__()
+    except (AttributeError, TypeError):
+        pass
+    raise TypeError(f"{name}: expected {what} to be integers, got {n!r}")
+
+
+def _check_numbers(name, *values):
+    for v in values:
+        if isinstance(v, bool) or not isinstance(v, (int, float, np.integer, np.floating)):
+            raise TypeError(f"{name}: expected numbers, got {v!r}")
 
 
 def _made(array, requires_grad, device):
@@ -141,8 +158,9 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
     """A tensor filled with one number, of the number's type (float32, int64 or bool) unless given."""
     if dtype is None:
         dtype = "bool" if isinstance(fill_value, bool) else "int64" if isinstance(fill_value, int) else "float32"
-    size = (size,) if hasattr(size, "__index__") else size
-    return _made(devices.full(_shape("full", tuple(size)), fill_value, as_dtype(dtype), _HOST), requires_grad, device)
+    size = tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    _check_numbers("full", int(fill_value) if isinstance(fill_value, bool) else fill_value)
+    return _made(devices.full(_shape("full", size), fill_value, as_dtype(dtype), _HOST), requires_grad, device)
 
 
 def zeros(*size, dtype=None, device=None, requires_grad=False):
@@ -157,11 +175,13 @@ def ones(*size, dtype=None, device=None, requires_grad=False):
 
 def zeros_like(x, *, dtype=None, requires_grad=False):
     """A tensor of zeros in the shape, dtype and place of another."""
+    expect_tensor("zeros_like", x)
     return _made(devices.zeros(x.shape, x.dtype if dtype is None else as_dtype(dtype), x.array), requires_grad, None)
 
 
 def ones_like(x, *, dtype=None, requires_grad=False):
     """A tensor of ones in the shape, dtype and place of another."""
+    expect_tensor("ones_like", x)
     return _made(devices.full(x.shape, 1, x.dtype if dtype is None else as_dtype(dtype), x.array), requires_grad, None)
 
 
@@ -169,6 +189,7 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
     """The numbers start, start + step, ... below end (int64 for integers, else float32)."""
     if end is None:
         start, end = 0, start
+    _check_numbers("arange", start, end, step)
     if step == 0:
         raise ValueError("arange: expected a step other than 0, got 0")
     if (end - start) * step < 0:
@@ -180,6 +201,8 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
 
 def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
     """`steps` numbers from start to end, both included."""
+    _check_numbers("linspace", start, end)
+    steps = _integer("linspace", "steps", steps)
     if steps < 0:
         raise ValueError(f"linspace: expected steps >= 0, got {steps}")
     return _made(np.linspace(start, end, steps).astype(as_dtype(dtype or "float32")), requires_grad, device)
@@ -205,11 +228,12 @@ def randint(low, high=None, size=(), *, rng=None, dtype=None, device=None):
     """Integers from low (0 where it is left out: `randint(high, size=...)`) to high - 1."""
     if high is None:
         low, high = 0, low
-    elif not hasattr(high, "__index__"):
+    elif isinstance(high, (tuple, list)):
         low, high, size = 0, low, high
+    low, high = _integer("randint", "bounds", low), _integer("randint", "bounds", high)
     if not low < high:
         raise ValueError(f"randint: expected low < high, got {low} and {high}")
-    array = random.integers(_shape("randint", tuple(size)), low, high, rng)
+    array = random.integers(_shape("randint", size if isinstance(size, (tuple, list)) else (size,)), low, high, rng)
     return _made(array.astype(as_dtype(dtype or "int64")), False, device)
 
 

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from minilayer import random
-from minilayer.tape import no_grad
+from minilayer.state import no_grad
 from minilayer.tensor import Tensor, from_numpy
 
 

@@ -25,13 +25,16 @@ def draw_curves(figure, history: list[dict]) -> None:
     panels = (("loss", "Loss", lambda record, part: record[f"{part}_loss"]),
               ("error", "Wrong answers, %", lambda record, part: 100 * (1 - record[f"{part}_accuracy"])))
     for axes, (name, title, value) in zip(figure.subplots(1, 2), panels, strict=True):
-        floor = 1e-4 if name == "loss" else 0.05           # a log axis has no zero
-        for part, color, label in (("train", TRAIN, "train"), ("test", TEST, "test")):
+        for part, color, order in (("train", TRAIN, 2), ("test", TEST, 3)):
             if f"{part}_loss" in history[0]:
-                values = [max(value(record, part), floor) for record in history]
-                axes.plot(epochs, values, color=color, label=label, zorder=3 if part == "test" else 2,
-                          marker="o" if len(epochs) == 1 else None)
-        axes.set_yscale("log")
+                axes.plot(epochs, [max(value(record, part), 0) for record in history], color=color, label=part,
+                          zorder=order, marker="o" if len(epochs) == 1 else None)
+        if name == "loss":
+            axes.set_yscale("log")
+        else:                       # few are wrong soon, and none in the end, which a logarithm could not show
+            axes.set_yscale("function", functions=(_root, np.square))
+            axes.set_ylim(0)
+            axes.set_yticks([tick for tick in (0, 0.2, 1, 2, 5, 10, 20, 50, 90) if tick <= axes.get_ylim()[1]])
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("")
         axes.grid(axis="y")
@@ -40,6 +43,10 @@ def draw_curves(figure, history: list[dict]) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.margins(x=0.02)
         axes.legend(frameon=False, loc="upper right", handlelength=1.4)
+
+
+def _root(x):
+    return np.sqrt(np.maximum(x, 0))
 
 
 def draw_confusion(figure, labels, predicted, classes) -> None:
@@ -80,69 +87,67 @@ def _shades(share, diagonal):
 
 
 def draw_mistakes(figure, images, labels, probabilities, classes, columns: int = 6, rows: int = 2) -> None:
-    """The test images taken for something else, surest first, each above the probabilities of its best answers. With
-    no mistake at all: the right answers that were the least sure."""
-    predicted = probabilities.argmax(1)
-    wrong = np.flatnonzero(predicted != labels)
-    sure = probabilities.max(1)
-    title = f"The {len(wrong)} mistakes" if len(wrong) != 1 else "The one mistake"
-    if len(wrong) > columns * rows:
-        title = f"{columns * rows} of {len(wrong)} mistakes"
-    chosen = wrong[np.argsort(-sure[wrong], kind="stable")][:columns * rows]
-    if len(wrong) == 0:
-        title, chosen = "No mistakes; these were the least sure", np.argsort(sure, kind="stable")[:columns * rows]
-    figure.suptitle(title, x=0.02, ha="left", fontsize=15, fontweight="bold")
-    rows = -(-len(chosen) // columns)
-    columns = -(-len(chosen) // rows)           # rows of about the same length
-    grid = figure.subplots(2 * rows, columns, squeeze=False, gridspec_kw={"height_ratios": [2.6, 1] * rows})
-    for axes in grid.flat:
-        axes.set_axis_off()
+    """The test images taken for something else, surest first, each above the probabilities of its best answers. Where
+    there are few, the right answers that were the least sure follow."""
+    is_wrong, sure, room = probabilities.argmax(1) != labels, probabilities.max(1), columns * rows
+    wrong, right = np.flatnonzero(is_wrong), np.flatnonzero(~is_wrong)
+    mistakes = "1 mistake" if len(wrong) == 1 else f"{len(wrong) or 'No'} mistakes"
+    chosen = wrong[np.argsort(-sure[wrong], kind="stable")][:room]
+    title = mistakes if len(wrong) <= room else f"{room} of {mistakes}"
+    if len(wrong) < room // 2:
+        chosen = np.concatenate([chosen, right[np.argsort(sure[right], kind="stable")][:room - len(wrong)]])
+        title = f"{mistakes}, then the least sure right answers"
+    axes = _sheet(figure, title, "bars: probability of each answer; blue: the truth")
+    columns = -(-len(chosen) // -(-len(chosen) // columns))         # rows of about the same length
     for place, i in enumerate(chosen):
         row, column = divmod(place, columns)
-        _image(grid[2 * row, column], images[i])
+        left, top = 1.25 * column, 1.85 * row
+        _tile(axes, images[i], left, top, 1)
         best = np.argsort(-probabilities[i], kind="stable")[:3]
         if labels[i] not in best:
             best[2] = labels[i]
-        axes = grid[2 * row + 1, column]
-        axes.barh(range(3), np.ones(3), color=PALE, height=0.78)
-        colors = [GOOD if c == labels[i] else WRONG for c in best]
-        axes.barh(range(3), probabilities[i][best], color=colors, height=0.78)
-        for y, c in enumerate(best):
-            axes.text(-0.05, y, classes[c], ha="right", va="center", fontsize=13,
-                      fontweight="bold" if c == labels[i] else "normal", color=GOOD if c == labels[i] else INK)
-        axes.set_xlim(-0.02, 1)
-        axes.invert_yaxis()
-    figure.supxlabel("bars: probability of each answer; blue: the truth", fontsize=12, x=0.02, ha="left")
+        for c, y in zip(best, (top + 1.16, top + 1.34, top + 1.52), strict=True):
+            true = c == labels[i]
+            axes.barh(y, 1, left=left, height=0.14, color=PALE)
+            axes.barh(y, probabilities[i, c], left=left, height=0.14, color=GOOD if true else WRONG)
+            axes.text(left - 0.04, y, classes[c], ha="right", va="center", fontsize=13,
+                      fontweight="bold" if true else "normal", color=GOOD if true else INK)
+    axes.set_xlim(-0.16, 1.25 * columns - 0.25)
+    axes.set_ylim(1.85 * -(-len(chosen) // columns) - 0.25, 0)
 
 
 def draw_filters(figure, filters, images, responses, classes, count: int = 6) -> None:
     """First-layer filters (O,K,L), in the left column, and what each answers (M,O,H,W) to M images, in the top row.
     Shown are the `count` filters whose responses vary most."""
+    from matplotlib.patches import Rectangle
     order = np.argsort(-responses.std(axis=(0, 2, 3)), kind="stable")[:count]
-    figure.suptitle(f"{len(order)} of {len(filters)} first-layer filters, and where each responds", x=0.02, ha="left",
-                    fontsize=15, fontweight="bold")
-    grid = figure.subplots(len(order) + 1, len(images) + 1, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for column, image in enumerate(images, 1):
-        _image(grid[0, column], image)
+    axes = _sheet(figure, f"{len(order)} of {len(filters)} first-layer filters, and where each responds",
+                  "left: weights, blue looks for ink, red for none; right: the darker, the stronger the response")
+    for column, image in enumerate(images):
+        _tile(axes, image, 1.2 + 1.1 * column, 0, 1)
     for row, o in enumerate(order, 1):
         bound = np.abs(filters[o]).max()
-        _image(grid[row, 0], filters[o], cmap="RdBu", low=-bound, high=bound)
-        grid[row, 0].add_patch(_frame(grid[row, 0]))
+        _tile(axes, filters[o], 0, 1.1 * row, 1, cmap="RdBu", low=-bound, high=bound)
+        axes.add_patch(Rectangle((0, 1.1 * row), 1, 1, fill=False, edgecolor="#9aa3b2", linewidth=1.2))
         for column in range(len(images)):
-            _image(grid[row, column + 1], responses[column, o], cmap="Blues", low=0, high=responses[:, o].max())
-    figure.supxlabel("left: weights, blue looks for ink, red for none; right: the darker, the stronger the response",
-                     fontsize=12, x=0.02, ha="left")
+            _tile(axes, responses[column, o], 1.2 + 1.1 * column, 1.1 * row, 1, cmap="Blues", low=0,
+                  high=responses[:, o].max())
+    axes.set_xlim(-0.02, 1.1 * len(images) + 1.12)
+    axes.set_ylim(1.1 * len(order) + 1.02, 0)
 
 
-def _image(axes, image, cmap: str = "Greys", low=None, high=None) -> None:
-    axes.imshow(image, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+def _sheet(figure, title: str, caption: str):
+    """One set of axes, without any, for pictures that are placed by hand; x to the right and y down, to one scale."""
+    figure.suptitle(title, x=0.02, ha="left", fontsize=15, fontweight="bold")
+    figure.supxlabel(caption, fontsize=12, x=0.02, ha="left")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    return axes
 
 
-def _frame(axes):
-    from matplotlib.patches import Rectangle
-    return Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor="#9aa3b2", linewidth=1.2)
+def _tile(axes, image, left: float, top: float, side: float, cmap: str = "Greys", low=None, high=None) -> None:
+    axes.imshow(image, cmap=cmap, vmin=low, vmax=high, extent=(left, left + side, top + side, top),
+                interpolation="nearest")
 
 
 def draw_overview(figure, run: dict) -> None:
@@ -160,7 +165,7 @@ PICTURES: dict = {      # file name: (inches, what draws it from the dict that `
     "curves.png": ((11, 4.6), lambda figure, run: draw_curves(figure, run["history"])),
     "confusion.png": ((7.2, 7.2), lambda figure, run: draw_confusion(
         figure, run["labels"], run["probabilities"].argmax(1), run["classes"])),
-    "mistakes.png": ((11, 6.2), lambda figure, run: draw_mistakes(
+    "mistakes.png": ((10, 5.6), lambda figure, run: draw_mistakes(
         figure, run["images"], run["labels"], run["probabilities"], run["classes"])),
     "filters.png": ((11, 7.4), lambda figure, run: draw_filters(
         figure, run["filters"], run["examples"], run["responses"], run["classes"])),

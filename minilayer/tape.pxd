@@ -12,7 +12,7 @@ cdef class TensorBase:
     cdef long long rebased
     cdef long long seen
     cdef object hooks
-    cdef long long number
+    cdef public long long number
     cdef bint retains
     cdef dict __dict__
     cdef object __weakref__
@@ -32,7 +32,13 @@ cdef class Node:
     cdef object grad
     cdef object owned
     cdef bint queued
+    cdef readonly bint recording
     cpdef bint needs(self, int i)
 
+cpdef edge(TensorBase tensor)
+cpdef Node record(op, tuple parents)
+cpdef tuple promote(op, tuple inputs)
+cpdef refuse_mixed_devices(op, inputs)
+cpdef note_versions(Node node, tuple inputs, tuple outputs)
 cpdef wrap(array)
 cpdef apply2(op, a, b)

@@ -9,11 +9,9 @@ highest number down meets every node after all of its users: by then its gradien
 This file is plain Python and runs as it stands (MINILAYER_PURE=1); compiled by Cython it costs some tens of
 nanoseconds a node. What it leaves out for that speed: a graph is walked by one thread at a time.
 
-In order of need: per-thread state, `TensorBase`, `Op`, `Node`, `apply` (record), `backward` (walk), in-place change,
-and `Tape` (the listing).
+In order of need: `TensorBase`, `Op`, `Node`, casts and views, `apply` (record), `backward` (walk). What a thread is
+doing is in state.py, change in place in inplace.py, the listing in listing.py.
 """
-import sys
-import threading
 from collections import namedtuple
 
 import cython
@@ -21,121 +19,20 @@ import numpy as np
 
 from minilayer import device
 from minilayer._ext.dispatch import family
+from minilayer.device import address
+from minilayer.dtypes import float32, result_type
 
 if cython.compiled:
-    from cython.cimports.cpython.pythread import PyThread_get_thread_ident as get_ident
     from cython.cimports.minilayer._ext.runtime import owns, same_dtype, same_shape, scalar_like
+    from cython.cimports.minilayer.state import State, current
 else:
-    from threading import get_ident
-
     from minilayer._ext.runtime import owns, same_dtype, same_shape, scalar_like
+    from minilayer.state import State, current
 
 ndarray = cython.declare(type, np.ndarray)
 arithmetic = family("arithmetic")
 indexing = family("indexing")
 reduce = family("reduce")
-
-float32, float64, int64 = np.dtype("float32"), np.dtype("float64"), np.dtype("int64")
-int32, uint8, boolean = np.dtype("int32"), np.dtype("uint8"), np.dtype("bool")
-DTYPES = (float32, float64, int64, int32, uint8, boolean)
-
-
-# ---- the state of a thread ----
-
-@cython.cclass
-class State:
-    """Gradient mode, the listing being kept and the stack of layers being called, for one thread."""
-    ident = cython.declare(cython.ulong)
-    grad_enabled = cython.declare(cython.bint, visibility="public")
-    tape = cython.declare(object, visibility="public")         # the innermost `with Tape()`, or None
-    observer = cython.declare(object, visibility="public")     # called as observer(node_or_None, op, inputs, outputs)
-    layers = cython.declare(list, visibility="public")         # the layers whose forward is running, outermost first
-
-    def __init__(self):
-        self.ident = get_ident()
-        self.grad_enabled = True
-        self.tape = None
-        self.observer = None
-        self.layers = []
-
-
-_local = threading.local()
-_latest = cython.declare(State, State())    # the last thread to ask, which is nearly always the one asking
-_local.state = _latest
-
-
-@cython.cfunc
-def current() -> State:
-    """The calling thread's state."""
-    global _latest
-    state: State = _latest                  # read once: another thread may replace it between two looks
-    if state.ident == get_ident():
-        return state
-    found = getattr(_local, "state", None)
-    if found is None:
-        found = State()
-        _local.state = found
-    _latest = found
-    return found
-
-
-def thread_state():
-    """The calling thread's state: `grad_enabled`, `tape`, `observer` and `layers`."""
-    return current()
-
-
-def is_grad_enabled() -> bool:
-    """Are operations recorded in this thread?"""
-    return current().grad_enabled
-
-
-class set_grad_enabled:
-    """Record operations, or not, from now on in this thread; as a context manager, until its end."""
-
-    def __init__(self, mode):
-        self.before = [current().grad_enabled]
-        current().grad_enabled = bool(mode)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        current().grad_enabled = self.before[-1]
-
-
-class _GradMode:
-    """A gradient mode for a `with` block, or for every call of a decorated function."""
-    mode = True
-
-    def __init__(self):
-        self.before = []
-
-    def __enter__(self):
-        self.before.append(current().grad_enabled)
-        current().grad_enabled = self.mode
-        return self
-
-    def __exit__(self, *error):
-        current().grad_enabled = self.before.pop()
-
-    def __call__(self, function):
-        import functools
-
-        @functools.wraps(function)
-        def wrapped(*args, **kwargs):
-            with type(self)():
-                return function(*args, **kwargs)
-        return wrapped
-
-
-class no_grad(_GradMode):
-    """Compute without recording: `with no_grad(): ...`, or as a decorator `@no_grad()`."""
-    mode = False
-
-
-class enable_grad(_GradMode):
-    """Record again inside a `no_grad` block: `with enable_grad(): ...`, or as a decorator."""
-    mode = True
 
 
 # ---- the part of a tensor that the tape knows ----
@@ -235,7 +132,7 @@ def wrap_result(array, node, slot: cython.int):
     return tensor
 
 
-@cython.cfunc
+@cython.ccall
 def edge(tensor: TensorBase):
     """Where this tensor's gradient goes: the node that made it, itself for a leaf that collects one, or None."""
     base: TensorBase
@@ -277,6 +174,8 @@ _VIEW = cython.declare(cython.int, 1)
 _BROADCASTS = cython.declare(cython.int, 2)
 _PROMOTES = cython.declare(cython.int, 4)
 _CONSTANT = cython.declare(cython.int, 8)
+_FLOATS = cython.declare(cython.int, 16)
+_SIMPLE = cython.declare(cython.int, 2 | 4 | 8 | 16)    # what apply2 deals with: all but views
 
 
 class Op:
@@ -310,12 +209,14 @@ class Op:
     broadcasts = False              # the engine sums each gradient back to its input's shape
     promotes = None                 # "same": inputs are cast to a common dtype; "float": integers also become float32
     nondifferentiable_outputs = ()
+    required = 1                    # how many of the first inputs may not be None
     _flags = 0
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         cls._flags = ((_VIEW if cls.view else 0) | (_BROADCASTS if cls.broadcasts else 0)
-                      | (_PROMOTES if cls.promotes else 0) | (0 if cls.differentiable else _CONSTANT))
+                      | (_PROMOTES if cls.promotes else 0) | (0 if cls.differentiable else _CONSTANT)
+                      | (_FLOATS if cls.promotes == "float" else 0))
 
     def forward(self, node, *arrays):
         """Compute the output array, or a tuple of them."""
@@ -343,6 +244,7 @@ class Node:
     #   parents    one an input: the Node that made it, a leaf, or None where no gradient goes
     #   slots      which output of each parent; None where all are 0
     #   order      its number: higher than those of its parents
+    #   recording  will a backward pass read what is saved?
     #   outputs    how many outputs it has
     #   kept       the saved arrays
     #   checks     for each: (where from, its Version, the count then), or None; `freed` once backward let them go
@@ -354,13 +256,12 @@ class Node:
 
     def save(self, *arrays):
         """Keep arrays (inputs, outputs or private ones) for backward. Does nothing when nothing is recorded."""
-        if self is not UNRECORDED:
+        if self.recording:
             self.kept = arrays
 
-    @property
-    def recording(self):
-        """Will a backward pass read what is saved?"""
-        return self is not UNRECORDED
+    def ignore(self):
+        """Save nothing from now on."""
+        self.recording = False
 
     @property
     def saved(self):
@@ -376,7 +277,7 @@ class Node:
         """Does input i need a gradient?"""
         if self.mask is not None:
             return self.mask[i]
-        return self is not UNRECORDED and self.parents[i] is not None
+        return self.recording and self.parents[i] is not None
 
     def gradient(self, i, shape, dtype):
         """A buffer for input i's gradient and whether to add to it: (array, accumulate). The engine's own sum where
@@ -401,11 +302,12 @@ class Node:
 if not cython.compiled:
     for _field in ("op", "slots", "checks", "shapes", "mask", "hooks", "grad"):
         setattr(Node, _field, None)
-    Node.freed = Node.queued = False
+    Node.freed = Node.queued = Node.recording = False
+    Node.order = 0
 _order = cython.declare(cython.longlong, 0)
 
 
-@cython.cfunc
+@cython.ccall
 def record(op, parents: tuple) -> Node:
     """A new node, with a number above all others."""
     global _order
@@ -417,43 +319,18 @@ def record(op, parents: tuple) -> Node:
     node.outputs = 1
     node.kept = ()
     node.owned = False
+    node.recording = True
     return node
 
 
-UNRECORDED = cython.declare(Node, record(None, ()))     # what forward is given when nothing is recorded
+UNRECORDED = record(None, ())       # what forward is given when nothing is recorded
+UNRECORDED.ignore()
 
 
-# ---- types ----
-
-_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
-_RANK = {boolean: 0, uint8: 1, int32: 2, int64: 3, float32: 4, float64: 5}
-_BY_RANK = (boolean, uint8, int32, int64, float32, float64)
-
-
-def result_type(*operands):
-    """The dtype in which operands of different types meet, by PyTorch's rule.
-
-    Within tensors of one or more dimensions the larger type of the highest category (bool < integer < float) wins.
-    A 0-d tensor counts only where its category is higher than theirs, and a Python number only where its category is
-    higher than both: `int64 tensor + 1.5` is float32, `float32 tensor + float64 0-d tensor` is float32.
-    """
-    groups: list = [None, None, None]       # tensors, 0-d tensors, Python numbers
-    for x in operands:
-        if isinstance(x, TensorBase):
-            dtype, place = x.array.dtype, 0 if x.array.ndim else 1
-        elif isinstance(x, (bool, np.bool_)):
-            dtype, place = boolean, 2
-        elif isinstance(x, (int, np.integer)):
-            dtype, place = int64, 2
-        else:
-            dtype, place = float32, 2
-        if groups[place] is None or _RANK[dtype] > _RANK[groups[place]]:
-            groups[place] = dtype
-    result = None
-    for dtype in groups:
-        if dtype is not None and (result is None or _CATEGORY[dtype.kind] > _CATEGORY[result.kind]):
-            result = dtype
-    return result
+def expect_tensor(name, x):
+    """Refuse what is not a tensor; `name` is the operation, for the error."""
+    if not isinstance(x, TensorBase):
+        raise TypeError(f"{name}: expected a tensor, got {type(x).__name__}; make it one with minilayer.tensor(...)")
 
 
 def constant(x, like, name):
@@ -502,16 +379,22 @@ def cast(x, dtype):
     return wrap(device.cast(x.array, dtype))
 
 
-@cython.cfunc
+@cython.ccall
 def promote(op, inputs: tuple) -> tuple:
     """The inputs in one dtype, numbers as 0-d tensors on the device of the first tensor."""
     like = None
+    alike: cython.bint = True           # the common case: tensors of one dtype, which is fit already
     for x in inputs:
-        if isinstance(x, TensorBase):
+        if not isinstance(x, TensorBase):
+            alike = False
+        elif like is None:
             like = cython.cast(TensorBase, x).array
-            break
+        elif cython.cast(TensorBase, x).array.dtype is not like.dtype:
+            alike = False
+    if alike and like is not None and (like.dtype.kind == "f" or op.promotes == "same"):
+        return inputs
     if like is None:
-        raise TypeError(f"{op.name}: expected at least one tensor, got {', '.join(type(x).__name__ for x in inputs)}")
+        raise TypeError(f"{op.name}: expected at least one tensor, got {', '.join([type(x).__name__ for x in inputs])}")
     inputs = tuple([wrap(device.to_device(x, device.device_of(like))) if type(x) is ndarray else x for x in inputs])
     for x in inputs:
         if not isinstance(x, (TensorBase, int, float, np.number, np.bool_)):
@@ -531,6 +414,54 @@ def promote(op, inputs: tuple) -> tuple:
     return tuple(result)
 
 
+# ---- views ----
+
+def _extent(shape, strides, itemsize):
+    """The lowest and highest byte that an array of these strides reaches, from its first element."""
+    low = sum((n - 1) * s for n, s in zip(shape, strides) if s < 0 and n)
+    high = sum((n - 1) * s for n, s in zip(shape, strides) if s > 0 and n) + itemsize
+    return low, high
+
+
+class StridedView(Op):
+    """y = the part of a base's memory that a view shows; the gradient lands there, zeros elsewhere.
+
+    Gradients get the base's own memory layout, so that the view's strides mean the same in them.
+    """
+    name = "view"
+    view = True
+
+    def __init__(self, view, base):
+        self.shape, self.strides = view.shape, view.strides
+        self.base_shape, self.base_strides = base.shape, base.strides
+        self.offset = address(view) - address(base)
+
+    def like_base(self, dy):
+        """New memory laid out as the base: (all of it, the base's part, the view's part)."""
+        low, high = _extent(self.base_shape, self.base_strides, dy.dtype.itemsize)
+        memory = device.empty(((high - low) // dy.dtype.itemsize,), dy.dtype, dy)
+        return (memory, device.as_strided(memory, self.base_shape, self.base_strides, -low),
+                device.as_strided(memory, self.shape, self.strides, self.offset - low))
+
+    def forward(self, node, base):
+        return device.as_strided(base, self.shape, self.strides, self.offset)
+
+    def backward(self, node, dy):
+        memory, dbase, region = self.like_base(dy)
+        indexing.on(dy).fill(memory, value=0)
+        for axis, (size, stride) in enumerate(zip(self.shape, self.strides)):
+            if stride == 0 and size > 1:        # an expanded axis shows one value many times
+                total = device.empty(dy.shape[:axis] + (1,) + dy.shape[axis + 1:], dy.dtype, dy)
+                reduce.on(dy).sum(dy, total)
+                dy = total
+                region = region[(slice(None),) * axis + (slice(0, 1),)]
+        indexing.on(dy).copy(dy, region)
+        return dbase
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
 # ---- recording ----
 
 @cython.ccall
@@ -542,22 +473,20 @@ def apply2(op, a, b):
     node: Node
     state: State
     flags: cython.int = op._flags
+    if isinstance(a, TensorBase) and flags & _PROMOTES and (type(b) is float or type(b) is int):
+        x = a
+        if type(x.array) is ndarray and x.array.dtype.kind == "f":
+            b = wrap(scalar_like(b, x.array))           # the dtype stays x's, by result_type's rule
     if not (isinstance(a, TensorBase) and isinstance(b, TensorBase)):
-        if isinstance(a, TensorBase) and (type(b) is float or type(b) is int) and flags == (_BROADCASTS | _PROMOTES):
-            x = a
-            if type(x.array) is ndarray and x.array.dtype.kind == "f":
-                b = wrap(scalar_like(b, x.array))       # the dtype stays x's, by result_type's rule
-            else:
-                return apply(op, a, b)
-        else:
-            return apply(op, a, b)
+        return apply(op, a, b)
     x = a
     y = b
     state = current()
-    if (flags & ~(_BROADCASTS | _PROMOTES) or state.tape is not None or state.observer is not None
-            or type(x.array) is not ndarray or type(y.array) is not ndarray or not same_dtype(x.array, y.array)):
+    if (flags & ~_SIMPLE or state.tape is not None or state.observer is not None
+            or type(x.array) is not ndarray or type(y.array) is not ndarray or not same_dtype(x.array, y.array)
+            or (flags & _FLOATS and x.array.dtype.kind != "f")):
         return apply(op, a, b)
-    if not state.grad_enabled:
+    if not state.grad_enabled or flags & _CONSTANT:
         return wrap_result(op.forward(UNRECORDED, x.array, y.array), None, 0)
     p, q = edge(x), edge(y)
     if p is None and q is None:
@@ -569,7 +498,7 @@ def apply2(op, a, b):
     if flags & _BROADCASTS and not (same_shape(x.array, result.array) and same_shape(y.array, result.array)):
         node.shapes = (x.array.shape, y.array.shape)
     if node.kept:
-        _note_versions(node, (x, y), (result,))
+        note_versions(node, (x, y), (result,))
     return result
 
 
@@ -593,6 +522,8 @@ def apply(op, *inputs):
     where = None
     for item in inputs:
         if item is None:
+            if len(arrays) < op.required:
+                raise TypeError(f"{op.name}: expected a tensor as input {len(arrays)}, got None")
             arrays.append(None)
             parents.append(None)
             slots.append(0)
@@ -605,7 +536,7 @@ def apply(op, *inputs):
         if where is None:
             where = type(x.array)
         elif type(x.array) is not where:
-            _refuse_mixed_devices(op, inputs)
+            refuse_mixed_devices(op, inputs)
         if recording:
             parent = edge(x)
             parents.append(parent)
@@ -636,7 +567,7 @@ def apply(op, *inputs):
                     node.shapes = tuple([None if a is None else a.shape for a in arrays])
                     break
         if node.kept:
-            _note_versions(node, inputs, results)
+            note_versions(node, inputs, results)
     if state.tape is not None:
         state.tape.record(op, inputs, results, state.layers)
     if state.observer is not None:
@@ -644,8 +575,8 @@ def apply(op, *inputs):
     return results if type(value) is tuple else results[0]
 
 
-@cython.cfunc
-def _refuse_mixed_devices(op, inputs):
+@cython.ccall
+def refuse_mixed_devices(op, inputs):
     places = [device.device_of(cython.cast(TensorBase, x).array) for x in inputs if x is not None]
     raise RuntimeError(f"{op.name}: expected all tensors on one device, got {', '.join(places)}; "
                        "move them with .to(device)")
@@ -656,7 +587,7 @@ def _wrap_several(op, node: Node, values: tuple) -> tuple:
     """Tensors around the outputs of an op that has several."""
     result: list = []
     slot: cython.int = 0
-    recorded = node is not UNRECORDED
+    recorded = node.recording
     if recorded:
         node.outputs = len(values)
         if node.outputs > 1:
@@ -678,8 +609,8 @@ def _make_view(view: TensorBase, source: TensorBase):
     view.seen = base.rebased
 
 
-@cython.cfunc
-def _note_versions(node: Node, inputs: tuple, outputs: tuple):
+@cython.ccall
+def note_versions(node: Node, inputs: tuple, outputs: tuple):
     """For each saved array, remember which tensor's it is and how often that memory had been changed by then."""
     checks: list = []
     i: cython.int
@@ -1156,229 +1087,3 @@ def add_hook(tensor, hook):
         if hook in hooks:
             hooks.remove(hook)
     return remove
-
-
-# ---- changing a tensor in place ----
-
-def _extent(shape, strides, itemsize):
-    """The lowest and highest byte that an array of these strides reaches, from its first element."""
-    low = sum((n - 1) * s for n, s in zip(shape, strides) if s < 0 and n)
-    high = sum((n - 1) * s for n, s in zip(shape, strides) if s > 0 and n) + itemsize
-    return low, high
-
-
-class StridedView(Op):
-    """y = the part of a base's memory that a view shows; the gradient lands there, zeros elsewhere.
-
-    Gradients get the base's own memory layout, so that the view's strides mean the same in them.
-    """
-    name = "view"
-    view = True
-
-    def __init__(self, view, base):
-        self.shape, self.strides = view.shape, view.strides
-        self.base_shape, self.base_strides = base.shape, base.strides
-        self.offset = address(view) - address(base)
-
-    def like_base(self, dy):
-        """New memory laid out as the base: (all of it, the base's part, the view's part)."""
-        low, high = _extent(self.base_shape, self.base_strides, dy.dtype.itemsize)
-        memory = device.empty(((high - low) // dy.dtype.itemsize,), dy.dtype, dy)
-        return (memory, device.as_strided(memory, self.base_shape, self.base_strides, -low),
-                device.as_strided(memory, self.shape, self.strides, self.offset - low))
-
-    def forward(self, node, base):
-        return device.as_strided(base, self.shape, self.strides, self.offset)
-
-    def backward(self, node, dy):
-        memory, dbase, region = self.like_base(dy)
-        indexing.on(dy).fill(memory, value=0)
-        for axis, (size, stride) in enumerate(zip(self.shape, self.strides)):
-            if stride == 0 and size > 1:        # an expanded axis shows one value many times
-                total = device.empty(dy.shape[:axis] + (1,) + dy.shape[axis + 1:], dy.dtype, dy)
-                reduce.on(dy).sum(dy, total)
-                dy = total
-                region = region[(slice(None),) * axis + (slice(0, 1),)]
-        indexing.on(dy).copy(dy, region)
-        return dbase
-
-    def cost(self, shapes, out_shapes):
-        return elementwise_cost(shapes, out_shapes, 0, 0)
-
-
-class WriteThrough(Op):
-    """base' = base with the part that a view shows replaced by the view's new values.
-
-    The old base gets the gradient outside that part, the new values get it inside.
-    """
-    name = "write_through_view"
-
-    def __init__(self, view, base):
-        self.part = StridedView(view, base)
-
-    def backward(self, node, dy):
-        memory, dbase, region = self.part.like_base(dy)
-        indexing.on(dy).copy(dy, dbase)
-        dvalue = device.empty(region.shape, dy.dtype, dy)
-        indexing.on(dy).copy(region, dvalue)
-        indexing.on(dy).fill(region, value=0)
-        return dbase, dvalue
-
-    def cost(self, shapes, out_shapes):
-        return elementwise_cost(shapes, out_shapes, 0, 0)
-
-
-def address(x) -> int:
-    """Where an array's first element lies."""
-    return x.ctypes.data if type(x) is ndarray else x.address
-
-
-def _site() -> str:
-    """The line outside minilayer that is running, for error messages."""
-    frame = sys._getframe(0)
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "minilayer":
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "an unknown line"
-
-
-def apply_inplace(op, target, *others):
-    """Compute `op(target, *others)` into target's own memory, and record that for target, its base and its views.
-
-    Returns target. The op's result must have target's shape and fit its dtype. An op that defines
-    `forward_inplace(node, target_array, *arrays)` writes by itself; others compute first and copy then.
-    """
-    state: State = current()
-    t: TensorBase = target
-    base: TensorBase = t if t.base is None else t.base
-    node: Node
-    e = edge(t)
-    name = op.name + "_"
-    if state.grad_enabled and (e is t or (t.base is not None and edge(base) is base)):
-        what = "a leaf that requires a gradient" if e is t else "a view of a leaf that requires a gradient"
-        raise RuntimeError(f"{name}: expected a tensor that may be changed in place, got {what}; wrap the change in "
-                           "minilayer.no_grad(), or use the out-of-place form")
-    for size, stride in zip(t.array.shape, t.array.strides):
-        if size > 1 and stride == 0:
-            raise RuntimeError(f"{name}: expected one memory place an element, got an expanded tensor of shape "
-                               f"{t.array.shape}; .clone() it first")
-    if op.promotes:
-        converted = promote(op, (target, *others))
-        if converted[0] is not target and converted[0].array.dtype.kind != t.array.dtype.kind:
-            raise TypeError(f"{name}: the result's dtype {converted[0].array.dtype} does not fit in the tensor's "
-                            f"{t.array.dtype}; use the out-of-place form")
-        others = tuple([x if x.array.dtype == t.array.dtype else cast(x, t.array.dtype) for x in converted[1:]])
-    for x in others:
-        if x is not None and not isinstance(x, TensorBase):
-            raise TypeError(f"{name}: expected tensors, got {type(x).__name__}")
-        if x is not None and type(x.array) is not type(t.array):
-            _refuse_mixed_devices(op, (target, *others))
-    parents = (e, *[None if x is None else edge(x) for x in others])
-    needed: cython.bint = state.grad_enabled and op.differentiable and any([p is not None for p in parents])
-    arrays = [None if x is None else x.array for x in others]
-    if needed:
-        node = record(op, parents)
-        slots = (t.slot, *[0 if x is None else cython.cast(TensorBase, x).slot for x in others])
-        node.slots = slots if any(slots) else None
-    else:
-        node = UNRECORDED
-    if hasattr(op, "forward_inplace"):
-        op.forward_inplace(node, t.array, *arrays)
-        outputs = ()
-    else:
-        value = op.forward(node, t.array, *arrays)
-        if value.shape != t.array.shape:
-            raise ValueError(f"{name}: expected a result of the tensor's shape {t.array.shape}, got {value.shape}; "
-                             "use the out-of-place form")
-        if needed:
-            node.kept = tuple([device.copy(k) if k is t.array else k for k in node.kept])
-        indexing.on(t.array).copy(value, t.array)
-    t.mark_written(_site())
-    if needed:
-        shape = t.array.shape
-        if op.broadcasts and any([a is not None and a.shape != shape for a in arrays]):
-            node.shapes = (shape, *[None if a is None else a.shape for a in arrays])
-        if node.kept:
-            _note_versions(node, (None, *others), ())
-        _rebase(t, base, node)
-    if state.tape is not None:
-        state.tape.record(op, (target, *others), (target,), state.layers)
-    return target
-
-
-@cython.cfunc
-def _rebase(t: TensorBase, base: TensorBase, node: Node):
-    """Make `node` the maker of t's new values, and let t's base (and so its other views) follow."""
-    whole: Node
-    if t.base is not None:
-        whole = record(WriteThrough(t.array, base.array), (edge(base), node))
-        whole.slots = (base.slot, 0) if base.slot else None
-        base.node = whole
-        base.slot = 0
-    t.node = node
-    t.slot = 0
-    base.rebased += 1
-    t.seen = base.rebased
-
-
-# ---- the listing ----
-
-class Tape:
-    """Keeps the listing of what a thread computes, as a program that can be read.
-
-    >>> with Tape() as tape:
-    ...     y = model(x)
-    >>> print(tape)             # one instruction a line: result, operation, arguments, shape, the layer that issued it
-    """
-
-    def __init__(self):
-        self.instructions: list = []    # (op, input numbers, output numbers, layer path)
-        self.shapes: dict = {}          # number -> (dtype, shape, kind)
-        self.outer: list = []
-
-    def __enter__(self):
-        self.outer.append(current().tape)
-        current().tape = self
-        return self
-
-    def __exit__(self, *error):
-        current().tape = self.outer.pop()
-
-    def __len__(self):
-        return len(self.instructions)
-
-    def name(self, tensor, kind):
-        """The number of a tensor, given at its first mention."""
-        t: TensorBase = tensor
-        global _numbers
-        if not t.number:
-            _numbers += 1
-            t.number = _numbers
-        if t.number not in self.shapes:
-            if kind is None:
-                kind = "parameter" if t.wants_grad else "input" if t.node is None else "earlier"
-            self.shapes[t.number] = (str(t.array.dtype), t.array.shape, kind)
-        return t.number
-
-    def record(self, op, inputs, outputs, layers):
-        """Write one instruction down (the engine calls this)."""
-        args = [None if x is None else self.name(x, None) for x in inputs]
-        path = ".".join(getattr(layer, "_name", None) or type(layer).__name__ for layer in layers)
-        self.instructions.append((op, tuple(args), tuple(self.name(y, "result") for y in outputs), path))
-
-    def __str__(self):
-        local = {number: i for i, number in enumerate(self.shapes, 1)}
-
-        def kind(number):
-            dtype, shape, _ = self.shapes[number]
-            return f"{dtype}[{', '.join(map(str, shape))}]"
-        lines = [f"%{local[n]} = {k} {kind(n)}" for n, (_, _, k) in self.shapes.items() if k != "result"]
-        for op, args, outs, path in self.instructions:
-            left = ", ".join(f"%{local[n]}" for n in outs)
-            shown = [f"%{local[n]}" if n is not None else "None" for n in args]
-            settings = op.settings()
-            right = f"{op.name}({', '.join(shown + ([settings] if settings else []))})"
-            lines.append(f"{left} = {right} {', '.join(kind(n) for n in outs)}{'    # ' + path if path else ''}")
-        return "\n".join(lines)
-
-
-_numbers = cython.declare(cython.longlong, 0)

@@ -16,11 +16,14 @@ from minilayer import tape
 from minilayer.ops import arithmetic, elementwise, indexing, reduce
 from minilayer.ops import matmul as products
 from minilayer.ops import shape as shaping
-from minilayer.tape import DTYPES, TensorBase, apply_inplace, boolean, cast, float32, float64, int32, int64, wrap
+from minilayer.dtypes import DTYPES, boolean, float32, float64, int32, int64
+from minilayer.inplace import apply_inplace
+from minilayer.tape import TensorBase, cast, wrap
 
 _ADD, _SUB, _MUL, _DIV, _POW = (arithmetic.Add(), arithmetic.Sub(), arithmetic.Mul(), arithmetic.Div(),
                                 arithmetic.Pow())
 _HALF = ("float16", "bfloat16")
+float_ = float                      # the class below has a method of that name
 
 
 # ---- making tensors ----
@@ -32,10 +35,10 @@ def as_dtype(dtype):
     if dtype is int:
         return int64
     try:
-        found = np.dtype(dtype)
+        found = None if dtype is None else np.dtype(dtype)
     except TypeError:
         found = None
-    if found not in DTYPES:
+    if found is None or found not in DTYPES:
         raise TypeError(f"dtype: expected one of {', '.join(map(str, DTYPES))}, got {dtype!r}"
                         + ("; half precision is read from and written to files, and computed as float32"
                            if str(dtype) in _HALF else ""))
@@ -121,6 +124,9 @@ def as_tensor(data, dtype=None, device=None):
 
 def from_dlpack(source):
     """A tensor over the memory of any CPU object with `__dlpack__` (another library's array)."""
+    if not hasattr(source, "__dlpack__"):
+        raise TypeError(f"from_dlpack: expected an object with __dlpack__, got {type(source).__name__}; "
+                        "use minilayer.tensor(...)")
     return Tensor(np.from_dlpack(source))
 
 
@@ -147,12 +153,14 @@ class Tensor(TensorBase):
     `requires_grad=True` on a float tensor makes a leaf that collects d(loss)/d(it) in `.grad` at `loss.backward()`.
     """
     __array_ufunc__ = None          # ndarray * Tensor comes here instead of dropping the graph
-    __hash__ = object.__hash__      # by identity, as == compares element by element
 
     def __init__(self, data, dtype=None, requires_grad=False):
         self.array = _array_from(data, None if dtype is None else as_dtype(dtype))
         if requires_grad:
             self.requires_grad = True
+
+    def __hash__(self):             # by identity, as == compares element by element
+        return object.__hash__(self)
 
     # ---- what it is ----
 
@@ -553,6 +561,9 @@ class Tensor(TensorBase):
         return indexing.fill_(self, 0)
 
     def clamp_(self, min=None, max=None):
+        if self.array.dtype.kind != "f" and (isinstance(min, float_) or isinstance(max, float_)):
+            raise TypeError(f"clamp_: the result would not fit in the tensor's {self.array.dtype}; "
+                            "give whole numbers, or use .float().clamp(...)")
         return apply_inplace(elementwise.Clamp(min, max), self)
 
     def exp_(self):

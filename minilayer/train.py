@@ -18,14 +18,15 @@ from tqdm import tqdm
 
 from minilayer import random
 from minilayer.serialization import load, save, write_atomic
-from minilayer.tape import no_grad
+from minilayer.state import no_grad
 
 CHECKPOINT, BEST, LOG = "checkpoint.safetensors", "best.safetensors", "log.jsonl"
 
 
 def accuracy(output, target) -> float:
     """The share of rows of output (B, classes, ...) whose largest value stands at the target's class."""
-    return (output.argmax(1) == target).float().mean().item()
+    right = output.argmax(1) == target
+    return right.sum().item() / right.numel()
 
 
 class Meter:

@@ -5,8 +5,8 @@
     OPS      test_ops.py       dtypes and backends agree, gradient checks, both tellings of backward, the stand-in device
     LAYERS   test_layers.py    shapes, dtypes, state round trip, repr, batch of n = n singles, train and eval, gradients
 
-A kernel, op or layer without a row fails the suite, and so does an op without a cost rule. Misuse has a table of its
-own in test_errors.py. Each family has one section here, in the order of the files; keep to yours.
+A kernel, op or layer without a row fails the suite, and so does an op without a cost rule, or one without three kinds
+of misuse in ERRORS (for what the project comes with, that table is in test_errors.py). Each family has one section here, in the order of the files; keep to yours.
 
 Samples should cover odd sizes, empty, size 1, 0-d where it has a meaning, and sizes that straddle a tile. Keep them
 small: a row should cost tens of milliseconds. Give values that stay away from kinks (|x| > 0.1 for relu and abs; no
@@ -19,7 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 
 import minilayer as ml
-from minilayer.ops import arithmetic, elementwise, matmul
+from minilayer import tape
+from minilayer.ops import arithmetic, elementwise, indexing, matmul, reduce
+from minilayer.ops import shape as shaping
+from minilayer.ops.boundary import Boundary
 
 FLOATS = ("float32", "float64")
 INTS = ("int64", "int32", "uint8")
@@ -113,6 +116,7 @@ class ErrorCase:
 KERNELS: list = []
 OPS: list = []
 LAYERS: list = []
+ERRORS: list = []             # most of them are in test_errors.py
 
 
 # ---- helpers for samples ----
@@ -160,8 +164,8 @@ def each_shape(make, shapes=tuple(SHAPES)):
 
 # ---- arithmetic ----
 
-BROADCASTS = [((3, 5), (3, 5)), ((), ()), ((1,), (1,)), ((0, 3), (3,)), ((2, 1, 4), (3, 1)), ((4, 1), (1, 6)), ((), (2, 3)),
-              ((1, 17), (33, 1)), ((2, 3, 4), (2, 3, 4)), ((31, 33), (33,)), ((1, 1, 3), (2, 5, 3))]
+BROADCASTS = [((3, 5), (3, 5)), ((), ()), ((1,), (1,)), ((0, 3), (3,)), ((2, 1, 4), (3, 1)), ((4, 1), (1, 6)),
+              ((), (2, 3)), ((1, 17), (33, 1)), ((2, 3, 4), (2, 3, 4)), ((31, 33), (33,)), ((1, 1, 3), (2, 5, 3))]
 
 
 def binary(make_a=normal, make_b=normal, shapes=tuple(BROADCASTS), y_dtype=None):
@@ -203,7 +207,8 @@ def one_exponent(rng, dtype):
 
 
 def where_samples(rng, dtype):
-    for c, a, b in [((3, 5), (3, 5), (3, 5)), ((), (), ()), ((1,), (1,), (1,)), ((4, 1), (1, 600), ()), ((0, 2), (2,), (1, 1)),
+    for c, a, b in [((3, 5), (3, 5), (3, 5)), ((), (), ()), ((1,), (1,), (1,)), ((4, 1), (1, 600), ()),
+                    ((0, 2), (2,), (1, 1)),
                     ((33, 31), (), (33, 1)), (BIG, BIG, ())]:
         y = np.broadcast_shapes(c, a, b)
         yield (normal(rng, c, "bool"), normal(rng, a, dtype), normal(rng, b, dtype), out(y, dtype)), {}
@@ -212,7 +217,8 @@ def where_samples(rng, dtype):
 def where_backward_samples(rng, dtype):
     for c, dy in [((3, 5), (3, 5)), ((), ()), ((1,), (2, 3)), ((4, 1), (4, 600)), ((0,), (0,)), (BIG, BIG)]:
         for a, b in ((True, True), (True, False), (False, True)):
-            yield (normal(rng, c, "bool"), normal(rng, dy, dtype), out(dy, dtype) if a else None, out(dy, dtype) if b else None), {}
+            yield (normal(rng, c, "bool"), normal(rng, dy, dtype),
+                   out(dy, dtype) if a else None, out(dy, dtype) if b else None), {}
 
 
 def binary_backward(make_a, make_b):
@@ -249,20 +255,23 @@ KERNELS += [
     *[KernelCase("arithmetic", name, binary(), outs=(2,), strided=(0, 1, 2), dtypes=("bool",), bound=0)
       for name in ("add", "mul", "maximum", "minimum")],
     KernelCase("arithmetic", "div", binary(), outs=(2,), strided=(0, 1, 2), bound=0, special=True),
-    *[KernelCase("arithmetic", name, binary(normal, divisor), outs=(2,), strided=(0, 1, 2), dtypes=NUMBERS, bound=0, special=True)
-      for name in ("floor_divide", "trunc_divide", "remainder")],
-    KernelCase("arithmetic", "pow", binary(positive_or_whole, exponent), outs=(2,), strided=(0, 1, 2), dtypes=NUMBERS, special=True),
-    KernelCase("arithmetic", "pow", one_exponent, outs=(2,), strided=(0, 2), special=True),
-    *[KernelCase("arithmetic", name, binary(few, few, y_dtype="bool"), outs=(2,), strided=(0, 1, 2), dtypes=(*NUMBERS, "bool"),
+    *[KernelCase("arithmetic", name, binary(normal, divisor), outs=(2,), strided=(0, 1, 2), dtypes=NUMBERS, bound=0,
                  special=True)
-      for name in ("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor")],
-    KernelCase("arithmetic", "where", where_samples, outs=(3,), strided=(0, 1, 2, 3), dtypes=(*NUMBERS, "bool"), bound=0,
+      for name in ("floor_divide", "trunc_divide", "remainder")],
+    KernelCase("arithmetic", "pow", binary(positive_or_whole, exponent), outs=(2,), strided=(0, 1, 2), dtypes=NUMBERS,
                special=True),
+    KernelCase("arithmetic", "pow", one_exponent, outs=(2,), strided=(0, 2), special=True),
+    *[KernelCase("arithmetic", name, binary(few, few, y_dtype="bool"), outs=(2,), strided=(0, 1, 2),
+                 dtypes=(*NUMBERS, "bool"), special=True)
+      for name in ("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor")],
+    KernelCase("arithmetic", "where", where_samples, outs=(3,), strided=(0, 1, 2, 3), dtypes=(*NUMBERS, "bool"),
+               bound=0, special=True),
     KernelCase("arithmetic", "where_backward", where_backward_samples, outs=(2, 3), strided=(0, 1, 2, 3), bound=0),
-    *[KernelCase("arithmetic", name, binary_backward(few, few), outs=(3, 4), strided=(0, 1, 2, 3, 4), bound=0, special=True)
+    *[KernelCase("arithmetic", name, binary_backward(few, few), outs=(3, 4), strided=(0, 1, 2, 3, 4), bound=0,
+                 special=True)
       for name in ("maximum_backward", "minimum_backward")],
-    KernelCase("arithmetic", "pow_backward", binary_backward(positive_or_whole, exponent), outs=(3, 4), strided=(0, 1, 2, 3, 4),
-               bound=8),
+    KernelCase("arithmetic", "pow_backward", binary_backward(positive_or_whole, exponent), outs=(3, 4),
+               strided=(0, 1, 2, 3, 4), bound=8),
 ]
 OPS += [
     OpCase("add", lambda a, b: a + b, pairs(), op="arithmetic.Add", second=True),
@@ -270,23 +279,27 @@ OPS += [
     OpCase("mul", lambda a, b: a * b, pairs(), op="arithmetic.Mul", second=True),
     OpCase("div", lambda a, b: a / b, pairs(normal, off_zero), op="arithmetic.Div", second=True),
     OpCase("pow", lambda a, b: a ** b, pairs(positive, normal), op="arithmetic.Pow", second=True),
-    OpCase("pow with a number", lambda a: (a ** 2, a ** 3, 2.0 ** a, 1.0 / a), each_shape(off_zero), op=("arithmetic.Pow", "arithmetic.Div"),
-           second=True),
+    OpCase("pow with a number", lambda a: (a ** 2, a ** 3, 2.0 ** a, 1.0 / a), each_shape(off_zero),
+           op=("arithmetic.Pow", "arithmetic.Div"), second=True),
     OpCase("maximum", arithmetic.maximum, apart, op="arithmetic.Maximum", second=True),
     OpCase("minimum", arithmetic.minimum, apart, op="arithmetic.Minimum", second=True),
     OpCase("remainder", lambda a, b: a % b, off_whole, op="arithmetic.Remainder", second=True),
     OpCase("where", lambda c, a, b: arithmetic.where(c, a, b), lambda rng: [
         (normal(rng, c, "bool"), normal(rng, a), normal(rng, b))
-        for c, a, b in [((3, 5), (3, 5), (3, 5)), ((), (), ()), ((4, 1), (1, 3), ()), ((0, 2), (2,), (1, 1)), ((3,), (2, 3), (2, 1))]],
+        for c, a, b in [((3, 5), (3, 5), (3, 5)), ((), (), ()), ((4, 1), (1, 3), ()), ((0, 2), (2,), (1, 1)),
+                        ((3,), (2, 3), (2, 1))]],
         op="arithmetic.Where", second=True),
     OpCase("where with numbers", lambda c, a: (arithmetic.where(c, a, 0.5), arithmetic.where(c, -1, a)),
            lambda rng: [(normal(rng, s, "bool"), normal(rng, s)) for s in SHAPES], op="arithmetic.Where", second=True),
     OpCase("comparisons", lambda a, b: (a == b, a != b, a < b, a <= b, a > b, a >= b), pairs(few, few),
            op=tuple(f"arithmetic.{name}" for name in ("Eq", "Ne", "Lt", "Le", "Gt", "Ge")), differentiable=False),
-    OpCase("logic", lambda a, b: (arithmetic.logical_and(a, b), arithmetic.logical_or(a, b), arithmetic.logical_xor(a, b)), pairs(few, few),
-           op=("arithmetic.LogicalAnd", "arithmetic.LogicalOr", "arithmetic.LogicalXor"), differentiable=False),
-    OpCase("rounded division", lambda a, b: (a // b, arithmetic.div(a, b, rounding_mode="floor"), arithmetic.div(a, b, rounding_mode="trunc")),
-           off_whole, op=("arithmetic.FloorDivide", "arithmetic.TruncDivide"), differentiable=False),
+    OpCase("logic", lambda a, b: [f(a, b) for f in (arithmetic.logical_and, arithmetic.logical_or,
+                                                    arithmetic.logical_xor)],
+           pairs(few, few), op=("arithmetic.LogicalAnd", "arithmetic.LogicalOr", "arithmetic.LogicalXor"),
+           differentiable=False),
+    OpCase("rounded division",
+           lambda a, b: (a // b, *[arithmetic.div(a, b, rounding_mode=mode) for mode in ("floor", "trunc")]), off_whole,
+           op=("arithmetic.FloorDivide", "arithmetic.TruncDivide"), differentiable=False),
 ]
 
 
@@ -316,7 +329,9 @@ def inside(rng, shape, dtype="float64"):
 
 def halves(rng, shape, dtype="float64"):
     """Multiples of 1/2, for ties; integers as they are."""
-    return np.asarray(np.round(4 * normal(rng, shape)) / 2).astype(dtype) if np.dtype(dtype).kind == "f" else normal(rng, shape, dtype)
+    if np.dtype(dtype).kind != "f":
+        return normal(rng, shape, dtype)
+    return np.asarray(np.round(4 * normal(rng, shape)) / 2).astype(dtype)
 
 
 def between_whole(rng, shape, dtype="float64"):
@@ -349,22 +364,27 @@ BACK = dict(outs=(2,), strided=(0, 1, 2))
 KERNELS += [
     *[KernelCase("elementwise", name, unary(), dtypes=NUMBERS, bound=0, special=True, **FIRST)
       for name in ("neg", "abs", "sign", "square", "relu")],
-    *[KernelCase("elementwise", name, unary(), dtypes=("bool",), bound=0, **FIRST) for name in ("abs", "sign", "square")],
-    *[KernelCase("elementwise", name, unary(positive), bound=0, special=True, **FIRST) for name in ("reciprocal", "sqrt", "rsqrt")],
+    *[KernelCase("elementwise", name, unary(), dtypes=("bool",), bound=0, **FIRST)
+      for name in ("abs", "sign", "square")],
+    *[KernelCase("elementwise", name, unary(positive), bound=0, special=True, **FIRST)
+      for name in ("reciprocal", "sqrt", "rsqrt")],
     *[KernelCase("elementwise", name, unary(halves), dtypes=(*NUMBERS, "bool"), bound=0, special=True, **FIRST)
       for name in ("floor", "ceil", "round", "trunc")],
     *[KernelCase("elementwise", name, unary(wide), special=True, **FIRST)
       for name in ("exp", "expm1", "sin", "cos", "tanh", "sigmoid", "erf")],
     *[KernelCase("elementwise", name, unary(positive), special=True, **FIRST) for name in ("log", "log1p")],
-    *[KernelCase("elementwise", "gelu", unary(gelu_range, approximate=how), bound=32, **FIRST) for how in ("none", "tanh")],
+    *[KernelCase("elementwise", "gelu", unary(gelu_range, approximate=how), bound=32, **FIRST)
+      for how in ("none", "tanh")],
     *[KernelCase("elementwise", "clamp", unary(halves, **bounds), dtypes=NUMBERS, bound=0, special=True, **FIRST)
       for bounds in (dict(low=1, high=3), dict(low=1), dict(high=2), {})],
     *[KernelCase("elementwise", name, unary(few, y_dtype="bool"), dtypes=(*NUMBERS, "bool"), special=True, **FIRST)
       for name in ("isnan", "isinf", "isfinite", "logical_not")],
-    *[KernelCase("elementwise", f"{name}_backward", unary_backward(few), bound=0, special=True, **BACK) for name in ("abs", "relu")],
+    *[KernelCase("elementwise", f"{name}_backward", unary_backward(few), bound=0, special=True, **BACK)
+      for name in ("abs", "relu")],
     *[KernelCase("elementwise", f"{name}_backward", unary_backward(off_zero), bound=4, **BACK)
       for name in ("square", "reciprocal", "sqrt", "rsqrt", "log")],
-    *[KernelCase("elementwise", f"{name}_backward", unary_backward(inside), bound=4, **BACK) for name in ("tanh", "sigmoid")],
+    *[KernelCase("elementwise", f"{name}_backward", unary_backward(inside), bound=4, **BACK)
+      for name in ("tanh", "sigmoid")],
     KernelCase("elementwise", "erf_backward", unary_backward(small), bound=64, **BACK),
     *[KernelCase("elementwise", "gelu_backward", unary_backward(gelu_range, approximate=how), bound=64, **BACK)
       for how in ("none", "tanh")],
@@ -382,43 +402,316 @@ OPS += [
     row("neg", "Neg"), row("abs", "Abs", off_zero), row("square", "Square"), row("reciprocal", "Reciprocal", off_zero),
     row("sqrt", "Sqrt", positive), row("rsqrt", "Rsqrt", positive), row("exp", "Exp"), row("expm1", "Expm1"),
     row("log", "Log", positive), row("log1p", "Log1p", above_minus_one), row("sin", "Sin"), row("cos", "Cos"),
-    row("tanh", "Tanh"), row("sigmoid", "Sigmoid"), row("relu", "Relu", off_zero), row("erf", "Erf"), row("gelu", "Gelu"),
-    OpCase("gelu tanh", lambda x: elementwise.gelu(x, approximate="tanh"), each_shape(normal), op="elementwise.Gelu", second=True),
-    OpCase("clamp", lambda x: (elementwise.clamp(x, -0.45, 0.7), elementwise.clamp(x, min=0.2), elementwise.clamp(x, max=0.2)),
+    row("tanh", "Tanh"), row("sigmoid", "Sigmoid"), row("relu", "Relu", off_zero), row("erf", "Erf"),
+    row("gelu", "Gelu"),
+    OpCase("gelu tanh", lambda x: elementwise.gelu(x, approximate="tanh"), each_shape(normal), op="elementwise.Gelu",
+           second=True),
+    OpCase("clamp", lambda x: [elementwise.clamp(x, *bounds) for bounds in ((-0.45, 0.7), (0.2, None), (None, 0.2))],
            each_shape(between_whole), op="elementwise.Clamp", second=True),
     row("sign", "Sign", off_zero), row("floor", "Floor", between_whole), row("ceil", "Ceil", between_whole),
     row("round", "Round", between_whole), row("trunc", "Trunc", between_whole),
-    OpCase("questions", lambda x: (elementwise.isnan(x), elementwise.isinf(x), elementwise.isfinite(x), elementwise.logical_not(x)),
-           each_shape(few), op=tuple(f"elementwise.{name}" for name in ("IsNan", "IsInf", "IsFinite", "LogicalNot")), differentiable=False),
+    OpCase("questions", lambda x: [f(x) for f in (elementwise.isnan, elementwise.isinf, elementwise.isfinite,
+                                                  elementwise.logical_not)],
+           each_shape(few), op=tuple(f"elementwise.{name}" for name in ("IsNan", "IsInf", "IsFinite", "LogicalNot")),
+           differentiable=False),
 ]
 LAYERS += []
 
 
 # ---- reduce ----
 
-KERNELS += []
-OPS += []
+REDUCTIONS = [((3, 5), (1,)), ((3, 5), (0,)), ((3, 5), (0, 1)), ((3, 5), ()), ((), ()), ((1,), (0,)), ((0,), (0,)), ((2, 0, 3), (1,)),
+              ((2, 0, 3), (0,)), ((2, 3, 4), (0, 2)), ((2, 3, 4), (1,)), ((33, 31), (0,)), ((1, 700), (1,)), ((2, 3, 1, 5), (1, 3)),
+              ((40, 600), (0,)), ((600, 5), (1,)), ((2, 35, 1031), (0, 2)), ((70000, 2), (0,)), ((3, 33000), (1,)), ((90000,), (0,))]
+
+
+def kept(shape, axes):
+    return tuple(1 if d in axes else n for d, n in enumerate(shape))
+
+
+def reductions(make=normal, y_dtype=None, nonempty=False, shapes=tuple(REDUCTIONS)):
+    """Kernel samples (x, ->y)."""
+    def samples(rng, dtype):
+        for shape, axes in shapes:
+            if not nonempty or math.prod(shape) or not math.prod(kept(shape, axes)):
+                wide = "int64" if np.dtype(dtype).kind in "iub" else dtype
+                yield (make(rng, shape, dtype), out(kept(shape, axes), y_dtype(dtype, wide) if y_dtype else dtype)), {}
+    return samples
+
+
+def near_one(rng, shape, dtype="float64"):
+    """Values whose products stay in range."""
+    return np.asarray(rng.choice([1.0, -1.0], shape) * rng.uniform(0.99, 1.01, shape)).astype(dtype) if np.dtype(dtype).kind == "f" \
+        else normal(rng, shape, dtype)
+
+
+def few_values(rng, shape, dtype="float64"):
+    """Ties, and zeros."""
+    return np.asarray(rng.integers(0, 2 if np.dtype(dtype).kind == "b" else 4, shape)).astype(dtype)
+
+
+def along_axis(n_outs, make=few_values):
+    """Kernel samples (x, ->y, ->index, *, axis), y only where there are two outs."""
+    def samples(rng, dtype):
+        for shape, axis in [((3, 5), 0), ((3, 5), -1), ((1,), 0), ((7,), 0), ((2, 3, 4), 1), ((0, 3), 1), ((2, 1, 3), 1), ((33, 31), 0),
+                            ((33, 31), 1), ((3, 700), 1), ((300, 300), 0), ((9, 2, 600), 0)]:
+            y = tuple(1 if d == axis % len(shape) else n for d, n in enumerate(shape))
+            yield (make(rng, shape, dtype), *([out(y, dtype)] if n_outs == 2 else []), out(y, "int64")), {"axis": axis}
+    return samples
+
+
+def max_backward_samples(rng, dtype):
+    for (shape, axes), low in zip(REDUCTIONS[:16] * 2, [False] * 16 + [True] * 16, strict=True):
+        if math.prod(shape):
+            x = few_values(rng, shape, dtype)
+            y = x.min(axes, keepdims=True) if low else x.max(axes, keepdims=True)
+            yield (x, np.asarray(y), normal(rng, kept(shape, axes), dtype), out(shape, dtype)), {}
+
+
+def scatter_axis_samples(rng, dtype):
+    for shape, axis in [((3, 5), 0), ((3, 5), -1), ((1,), 0), ((2, 3, 4), 1), ((0, 3), 1), ((33, 31), 0), ((300, 300), 0), ((300, 300), 1)]:
+        y = tuple(1 if d == axis % len(shape) else n for d, n in enumerate(shape))
+        yield (normal(rng, y, dtype), rng.integers(0, shape[axis], y), out(shape, dtype)), {"axis": axis}
+
+
+def prod_backward_samples(rng, dtype):
+    for shape, axes in REDUCTIONS[:14]:
+        x = near_one(rng, shape, dtype)
+        if x.ndim == 2 and x.size:
+            x[0, 0] = 0
+        yield (x, normal(rng, kept(shape, axes), dtype), out(shape, dtype)), {}
+
+
+def cumsum_samples(rng, dtype):
+    wide = "int64" if np.dtype(dtype).kind in "iub" else dtype
+    for shape, axis in [((3, 5), 0), ((3, 5), -1), ((1,), 0), ((0, 3), 0), ((0, 3), 1), ((2, 3, 4), 1), ((33, 31), 0), ((300, 300), 0), ((300, 300), 1)]:
+        for reverse in (False, True):
+            yield (normal(rng, shape, dtype), out(shape, wide)), {"axis": axis, "reverse": reverse}
+
+
+EVERY = (*NUMBERS, "bool")
+
+KERNELS += [
+    KernelCase("reduce", "sum", reductions(y_dtype=lambda dtype, wide: wide), outs=(1,), dtypes=EVERY, strided=(0, 1), scale="terms",
+               special=True),
+    KernelCase("reduce", "mean", reductions(), outs=(1,), strided=(0, 1), scale="terms", special=True),
+    KernelCase("reduce", "prod", reductions(near_one, lambda dtype, wide: wide, shapes=REDUCTIONS[:16]), outs=(1,), dtypes=EVERY,
+               strided=(0, 1), bound=2048),
+    *[KernelCase("reduce", name, reductions(nonempty=True), outs=(1,), dtypes=EVERY, strided=(0, 1), bound=0, special=True)
+      for name in ("max", "min")],
+    *[KernelCase("reduce", name, reductions(few_values, lambda dtype, wide: "bool"), outs=(1,), dtypes=EVERY, strided=(0, 1), special=True)
+      for name in ("any", "all")],
+    *[KernelCase("reduce", name, along_axis(1), outs=(1,), dtypes=EVERY, strided=(0, 1), special=True) for name in ("argmax", "argmin")],
+    *[KernelCase("reduce", name, along_axis(2), outs=(1, 2), dtypes=EVERY, strided=(0, 1, 2), bound=0, special=True)
+      for name in ("max_with_index", "min_with_index")],
+    KernelCase("reduce", "max_backward", max_backward_samples, outs=(3,), strided=(1, 2, 3), bound=0),
+    KernelCase("reduce", "scatter_axis", scatter_axis_samples, outs=(2,), strided=(0, 1, 2), bound=0),
+    KernelCase("reduce", "prod_backward", prod_backward_samples, outs=(2,), strided=(0, 1, 2), bound=64),
+    KernelCase("reduce", "cumsum", cumsum_samples, outs=(1,), dtypes=EVERY, strided=(0, 1), scale="terms", bound=16),
+]
+
+DIMS = [((3, 5), 1), ((3, 5), 0), ((3, 5), None), ((), None), ((1,), 0), ((2, 3, 4), (0, 2)), ((2, 3, 4), -2), ((17, 2), 0)]
+
+
+def over_dims(f, make=normal, shapes=tuple(DIMS)):
+    """Op call and samples: f(x, dim, keepdim) over shapes and dims. (The dims ride along in a sample as plain values.)"""
+    return {"call": f, "samples": lambda rng: [(make(rng, shape), dim, keepdim) for shape, dim in shapes for keepdim in (False, True)]}
+
+
+SINGLE_DIMS = [((3, 5), 1), ((3, 5), 0), ((), 0), ((1,), 0), ((2, 3, 4), -2), ((17, 2), 0)]
+
+OPS += [
+    OpCase("sum", **over_dims(reduce.sum, shapes=(*DIMS, ((0,), 0), ((2, 0), 0))), op="reduce.Sum", second=True),
+    OpCase("mean", **over_dims(reduce.mean), op="reduce.Mean", second=True),
+    OpCase("prod", **over_dims(reduce.prod, off_zero), op="reduce.Prod"),
+    OpCase("prod with zeros", lambda x: reduce.prod(x, 1), lambda rng: [(np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 1.5], [1.0, 2.0, -3.0]]),)],
+           op="reduce.Prod"),
+    OpCase("amax", **over_dims(reduce.amax, distinct), op="reduce.Max"),
+    OpCase("amin", **over_dims(reduce.amin, distinct), op="reduce.Min"),
+    OpCase("max over all", lambda x: reduce.max(x), each_shape(distinct, [(3, 5), (), (2, 3, 4)]), op="reduce.Max"),
+    OpCase("min over all", lambda x: reduce.min(x), each_shape(distinct, [(3, 5), (), (2, 3, 4)]), op="reduce.Min"),
+    OpCase("max", **over_dims(reduce.max, distinct, SINGLE_DIMS), op="reduce.MaxDim"),
+    OpCase("min", **over_dims(reduce.min, distinct, SINGLE_DIMS), op="reduce.MinDim"),
+    OpCase("argmax", **over_dims(reduce.argmax, distinct, SINGLE_DIMS), op="reduce.Argmax", differentiable=False),
+    OpCase("argmin", **over_dims(reduce.argmin, distinct, SINGLE_DIMS), op="reduce.Argmin", differentiable=False),
+    OpCase("any", **over_dims(lambda x, dim, keepdim: reduce.any(x > 0, dim, keepdim)), op="reduce.Any", differentiable=False),
+    OpCase("all", **over_dims(lambda x, dim, keepdim: reduce.all(x, dim, keepdim), few_values), op="reduce.All", differentiable=False),
+    OpCase("cumsum", **over_dims(lambda x, dim, keepdim: reduce.cumsum(x, dim), shapes=SINGLE_DIMS), op="reduce.Cumsum", second=True),
+    OpCase("var", **over_dims(reduce.var, shapes=[c for c in DIMS if math.prod(c[0]) > 1]), op="reduce.Var", second=True),
+    OpCase("var biased", lambda x: reduce.var(x, -1, correction=0), each_shape(normal, [(3, 5), (2, 3, 4), (4, 1)]), op="reduce.Var", second=True),
+    OpCase("std", lambda x: (reduce.std(x, 1), reduce.std(x, 0, False), reduce.std(x, None, True, True)),
+           each_shape(normal, [(3, 5), (2, 3, 4)]), op="reduce.Std", second=True),
+    OpCase("norm", **over_dims(lambda x, dim, keepdim: reduce.norm(x, 2, dim, keepdim), off_zero), op="reduce.Norm", second=True),
+    OpCase("norms of other orders", lambda x: (reduce.norm(x, 1, 0), reduce.norm(x, 3, 1), reduce.norm(x, float("inf"))),
+           lambda rng: [(distinct(rng, (3, 5)) + 2.0,)], op=("reduce.Sum", "reduce.Max")),
+    OpCase("logsumexp", **over_dims(reduce.logsumexp), op="reduce.LogSumExp", second=True),
+]
 
 
 # ---- indexing ----
 
-KERNELS += []
-OPS += []
+def copy_samples(rng, dtype):
+    for x, y in [((3, 5), (3, 5)), ((), ()), ((1,), (1,)), ((0, 3), (0, 3)), ((), (2, 3)), ((4, 1), (2, 4, 6)), ((2, 3, 4), (2, 3, 4)),
+                 ((33, 31), (33, 31)), ((1, 17), (33, 17)), ((2, 1, 3, 2), (2, 5, 3, 2)), ((130, 140), (130, 140)), ((40000,), (40000,))]:
+        for y_dtype in EVERY if math.prod(y) < 1000 else (dtype, "float64"):
+            yield (normal(rng, x, dtype), out(y, y_dtype)), {}
+
+
+def fill_samples(rng, dtype):
+    for shape in [*SHAPES, BIG]:
+        for value in (0, 1, True, 2.5 if dtype[0] == "f" else 3):
+            yield (out(shape, dtype),), {"value": value}
+
+
+def flatten_index_samples(rng, dtype):
+    def places(size, *shape):
+        return rng.integers(-size, size, shape)
+    yield ((places(5, 4),), out((4,), "int64")), {"sizes": (5,)}
+    yield ((places(5, 3, 1), places(7, 4)), out((3, 4), "int64")), {"sizes": (5, 7)}
+    yield ((0, places(7, 4)), out((3, 4), "int64")), {"sizes": (3, 7)}
+    yield ((places(7, 3, 1), 1, places(2, 4)), out((3, 4), "int64")), {"sizes": (7, 4, 2), "strides": (100, 3, 1)}
+    yield ((np.array(-1),), out((), "int64")), {"sizes": (3,)}
+    yield ((places(2, 0, 1), 1), out((0, 3), "int64")), {"sizes": (2, 3)}
+    yield ((places(300, 300), 1), out((200, 300), "int64")), {"sizes": (300, 300)}
+
+
+ROW_NUMBERS = [(5, 3, 7), (1, 1, 1), (10, 1, 40), (0, 3, 0), (4, 0, 3), (3, 300, 50), (100, 40, 900)]       # rows of x, their length, indices
+
+
+def take_rows_samples(rng, dtype):
+    for rows, length, n in ROW_NUMBERS:
+        yield (normal(rng, (rows, length), dtype), rng.integers(0, max(rows, 1), n), out((n, length), dtype)), {}
+
+
+def write_rows_samples(rng, dtype):
+    for rows, length, n in ROW_NUMBERS:
+        yield (normal(rng, (rows, length), dtype), rng.integers(0, max(rows, 1), n), normal(rng, (n, length), dtype)), {}
+
+
+def nonzero_samples(rng, dtype):
+    for shape in [*SHAPES, (300, 70)]:
+        x = few_values(rng, shape, dtype)
+        for mask in (x, x.T):
+            yield (mask, out((np.count_nonzero(mask), mask.ndim), "int64")), {}
+
+
+KERNELS += [
+    KernelCase("indexing", "copy", copy_samples, outs=(1,), dtypes=EVERY, strided=(0, 1), bound=0),
+    KernelCase("indexing", "fill", fill_samples, outs=(0,), dtypes=EVERY, strided=(0,), bound=0),
+    KernelCase("indexing", "flatten_index", flatten_index_samples, outs=(1,), dtypes=("int64",), strided=(0, 1)),
+    KernelCase("indexing", "take_rows", take_rows_samples, outs=(2,), dtypes=EVERY, strided=(1, 2), bound=0, special=True),
+    KernelCase("indexing", "put_rows", write_rows_samples, inouts=(0,), dtypes=EVERY, strided=(1, 2), bound=0),
+    KernelCase("indexing", "add_rows", write_rows_samples, inouts=(0,), dtypes=NUMBERS, strided=(1, 2), bound=0, special=True),
+    KernelCase("indexing", "count_nonzero", lambda rng, dtype: [((few_values(rng, s, dtype),), {}) for s in [*SHAPES, (300, 70)]],
+               dtypes=EVERY, strided=(0,)),
+    KernelCase("indexing", "nonzero", nonzero_samples, outs=(1,), dtypes=EVERY, strided=(1,)),
+]
+
+
+def changed(f):
+    """f changes a fresh copy of x in place."""
+    def call(x, *others):
+        y = x * 1.0
+        f(y, *others)
+        return y
+    return call
+
+
+def set_item(index):
+    return changed(lambda y, v: indexing.setitem(y, index, v))
+
+
+MASK = np.array([True, False, True])
+
+OPS += [
+    OpCase("clone", indexing.clone, each_shape(normal), op="indexing.Clone", second=True),
+    OpCase("to_device", lambda x: indexing.to_device(x, "cpu"), each_shape(normal), op="indexing.ToDevice", second=True, standin=False),
+    OpCase("copy_", changed(indexing.copy_), lambda rng: [(normal(rng, (3, 5)), normal(rng, s)) for s in [(3, 5), (5,), (3, 1), ()]],
+           op="indexing.Copy", second=True),
+    OpCase("fill_", changed(lambda y, v: indexing.fill_(y, 2.0)), lambda rng: [(normal(rng, (3, 5)), None), (normal(rng, ()), None)],
+           op="indexing.Fill", second=True),
+    OpCase("getitem as a view", lambda x: (x[1], x[:, 1:], x[..., None, 0], x[-1, ::2], x[1:1]), each_shape(normal, [(3, 5), (2, 3, 4)]),
+           op="indexing.Slice", second=True),
+    OpCase("getitem, many slices of one tensor", lambda x: x[0] * x[1] + x[2] * x[0], each_shape(normal, [(3, 5)]), op="indexing.Slice",
+           second=True),
+    OpCase("gradient of a slice", lambda x: tape.apply(indexing.Unslice((1, slice(0, 6, 2)), (3, 7)), x), each_shape(normal, [(3,)]),
+           op="indexing.Unslice", second=True),
+    OpCase("getitem by places", lambda x: (x[[0, 2, 0, -1]], x[:, [1, 1]], x[[0, 1], :, [2, 0]], x[1:, [[0], [2]], 1], x[[]]),
+           each_shape(normal, [(3, 4, 3)]), op="indexing.Take", second=True),
+    OpCase("getitem by a mask", lambda x, m, r: (x[m], x[r], x[r, :, [0, 1]], x[m, 0]),
+           lambda rng: [(normal(rng, (3, 4, 3)), normal(rng, (3, 4), "bool"), MASK)], op="indexing.Take", second=True),
+    OpCase("gradient of taking", lambda x, places: indexing.scatter_add(x, 0, places, x),
+           lambda rng: [(normal(rng, (3, 4)), rng.integers(0, 3, (3, 4)))], op="indexing.Spread", second=True),
+    OpCase("setitem by places", set_item((slice(None), [0, 2])), lambda rng: [(normal(rng, (3, 4)), normal(rng, s)) for s in [(3, 2), (2,), (3, 1), ()]],
+           op="indexing.Put", second=True),
+    OpCase("setitem by all places", set_item([2, 0, 1]), lambda rng: [(normal(rng, (3, 4)), normal(rng, (3, 4)))], op="indexing.Put", second=True),
+    OpCase("setitem in a view", set_item((slice(None), 1)), lambda rng: [(normal(rng, (3, 4)), normal(rng, s)) for s in [(3,), (1,), ()]],
+           op="indexing.PutSlice", second=True),
+    OpCase("setitem to a number", changed(lambda y: indexing.setitem(y, (0, slice(1, 3)), 2.0)), each_shape(normal, [(3, 4)]),
+           op="indexing.PutSlice", second=True),
+    OpCase("setitem by a mask", changed(lambda y, m, v: (indexing.setitem(y, m, 2.0), indexing.setitem(y, ~m, v))),
+           lambda rng: [(normal(rng, (3, 4)), MASK, normal(rng, (4,)))], op=("indexing.MaskedFill", "indexing.Put"), second=True),
+    OpCase("masked_fill", lambda x, m: (indexing.masked_fill(x, m, -2.0), indexing.masked_fill(x, m, x.sum())),
+           lambda rng: [(normal(rng, s), normal(rng, m, "bool")) for s, m in [((3, 4), (3, 4)), ((), ()), ((2, 3, 4), (3, 1)), ((4,), (3, 4))]],
+           op="indexing.MaskedFill", second=True),
+    OpCase("gather", lambda x, i: indexing.gather(x, 1, i), lambda rng: [(normal(rng, (3, 4)), rng.integers(0, 4, (3, 6))),
+                                                                       (normal(rng, (3, 4)), rng.integers(0, 4, (2, 1)))],
+           op="indexing.Take", second=True),
+    OpCase("scatter", lambda x, i, v: indexing.scatter(x, 1, i, v),
+           lambda rng: [(normal(rng, (3, 4)), np.array([[0, 3], [1, 2], [2, 0]]), normal(rng, (3, 2)))], op="indexing.Put", second=True),
+    OpCase("index_select", lambda x, i: indexing.index_select(x, 1, i), lambda rng: [(normal(rng, (3, 4)), np.array([1, 1, 3]))],
+           op="indexing.Take", second=True),
+    OpCase("masked_select", lambda x, m: indexing.masked_select(x, m), lambda rng: [(normal(rng, (3, 4)), normal(rng, (4,), "bool"))],
+           op="indexing.Take", second=True),
+]
 
 
 # ---- shape ----
 
-OPS += []
+CUBES = [(2, 3, 4), (2, 1, 3), (0, 3, 2)]
+
+OPS += [
+    OpCase("reshape", lambda x: (shaping.reshape(x, -1), shaping.reshape(x.transpose(0, 1), (-1,)), shaping.flatten(x, 1),
+                                 shaping.view(x, x.shape)), each_shape(normal, [(2, 3, 4), (2, 1, 3)]), op="shape.Reshape", second=True),
+    OpCase("unflatten", lambda x: shaping.unflatten(x, 1, (2, -1)), each_shape(normal, [(3, 6)]), op="shape.Reshape", second=True),
+    OpCase("squeeze", lambda x: (shaping.squeeze(x), shaping.squeeze(x, 1)), each_shape(normal, [*CUBES, (1, 1)]), op="shape.Squeeze", second=True),
+    OpCase("unsqueeze", lambda x: (shaping.unsqueeze(x, 0), shaping.unsqueeze(x, -1)), each_shape(normal), op="shape.Unsqueeze", second=True),
+    OpCase("permute", lambda x: (shaping.permute(x, 2, 0, 1), shaping.transpose(x, 0, 2), x.T, shaping.movedim(x, 0, -1)),
+           each_shape(normal, CUBES), op="shape.Permute", second=True),
+    OpCase("expand", lambda x: (shaping.expand(x, 5, -1, 3), shaping.expand(x, 4, 3)), lambda rng: [(normal(rng, (4, 1)),)],
+           op="shape.Expand", second=True),
+    OpCase("split", lambda x: shaping.split(x, 2, 1), each_shape(normal, CUBES[:2]), op="shape.Split", second=True),
+    OpCase("split, one part used", lambda x: shaping.chunk(x, 2, 2)[1], each_shape(normal, CUBES[:2]), op="shape.Split", second=True),
+    OpCase("unbind", lambda x: shaping.unbind(x, 1), each_shape(normal, CUBES), op="shape.Unbind", second=True),
+    OpCase("unbind, one part used", lambda x: shaping.unbind(x)[1], each_shape(normal, CUBES[:2]), op="shape.Unbind", second=True),
+    OpCase("cat", lambda x, y: (shaping.cat((x, y), 1), shaping.cat([y, y], -1)), lambda rng: [
+        (normal(rng, (2, 3, 4)), normal(rng, (2, 1, 4))), (normal(rng, (2, 0)), normal(rng, (2, 2))), (normal(rng, (2, 3)), normal(rng, (2, 3))), (normal(rng, (33, 5)), normal(rng, (33, 40)))],
+           op="shape.Concatenate", second=True),
+    OpCase("stack", lambda x, y: (shaping.stack((x, y)), shaping.stack([x, y, x], -1)), lambda rng: [
+        (normal(rng, s), normal(rng, s)) for s in [(3, 5), (), (0, 2)]], op="shape.Stack", second=True),
+    OpCase("flip", lambda x: (shaping.flip(x, 0, 2), shaping.flip(x, (1,))), each_shape(normal, CUBES), op="shape.Flip", second=True),
+    OpCase("roll", lambda x: (shaping.roll(x, 1, 1), shaping.roll(x, 5)), each_shape(normal, CUBES[:2]), op="shape.Concatenate", second=True),
+    OpCase("pad", lambda x: (shaping.pad(x, (1, 2)), shaping.pad(x, (0, 1, 2, 0), value=1.5), shaping.pad(x, (-1, 1))),
+           each_shape(normal, CUBES), op="shape.Pad", second=True),
+    OpCase("pad with the tensor's own values", lambda x: tuple(shaping.pad(x, (1, 2), mode) for mode in ("reflect", "replicate", "circular")),
+           each_shape(normal, [(2, 3, 4), (1, 3)]), op="indexing.Take", second=True),
+    OpCase("repeat", lambda x: (shaping.repeat(x, 2, 1, 3), shaping.tile(x, (2,))), each_shape(normal, [(3, 4), (1, 0), (2,), ()]),
+           op="shape.Repeat", second=True),
+    OpCase("repeat_interleave", lambda x: (shaping.repeat_interleave(x, 2, 1), shaping.repeat_interleave(x, 3)), each_shape(normal, [(3, 4)]),
+           op="shape.Expand", second=True),
+    OpCase("triangles", lambda x: (shaping.tril(x), shaping.triu(x, 1), shaping.tril(x, -1), shaping.triu(x, -2)),
+           each_shape(normal, [(4, 4), (3, 5), (2, 4, 3), (0, 3)]), op="shape.Triangle", second=True),
+]
 
 
 # ---- matmul ----
 
 def matmul_samples(rng, dtype):
-    for batch, m, k, n in [((), 3, 4, 5), ((), 1, 1, 1), ((), 0, 3, 2), ((), 3, 0, 2), ((2,), 7, 5, 3), ((2, 3), 4, 6, 8),
-                           ((), 17, 33, 65), ((), 97, 129, 50), ((0,), 3, 2, 4), ((), 1, 40, 70), ((), 70, 40, 1),
+    for batch, m, k, n in [((), 3, 4, 5), ((), 1, 1, 1), ((), 0, 3, 2), ((), 3, 0, 2), ((2,), 7, 5, 3),
+                           ((2, 3), 4, 6, 8), ((), 17, 33, 65), ((), 97, 129, 50), ((0,), 3, 2, 4), ((), 1, 40, 70), ((), 70, 40, 1),
                            ((), 15, 400, 33), ((9,), 30, 16, 31), ((2,), 130, 70, 130)]:
         yield (normal(rng, (*batch, m, k), dtype), normal(rng, (*batch, k, n), dtype), out((*batch, m, n), dtype)), {}
-    a, b = normal(rng, (3, 1, 5, 6), dtype), normal(rng, (1, 2, 6, 7), dtype)          # an op broadcasts by zero strides
+    a, b = normal(rng, (3, 1, 5, 6), dtype), normal(rng, (1, 2, 6, 7), dtype)      # an op broadcasts by zero strides
     yield (np.broadcast_to(a, (3, 2, 5, 6)), np.broadcast_to(b, (3, 2, 6, 7)), out((3, 2, 5, 7), dtype)), {}
 
 
@@ -433,8 +726,9 @@ def linear_samples(activation):
 
 
 def pairs_of_matrices(rng):
-    for a, b in [((3, 4), (4, 5)), ((4,), (4,)), ((4,), (4, 5)), ((3, 4), (4,)), ((2, 3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)),
-                 ((3, 4), (2, 4, 5)), ((2, 1, 3, 4), (5, 4, 2)), ((4,), (2, 4, 3)), ((2, 3, 4), (4,)), ((1, 3, 4), (2, 4, 1)),
+    for a, b in [((3, 4), (4, 5)), ((4,), (4,)), ((4,), (4, 5)), ((3, 4), (4,)), ((2, 3, 4), (4, 5)),
+                 ((2, 3, 4), (2, 4, 5)), ((3, 4), (2, 4, 5)), ((2, 1, 3, 4), (5, 4, 2)), ((4,), (2, 4, 3)),
+                 ((2, 3, 4), (4,)), ((1, 3, 4), (2, 4, 1)),
                  ((0, 4), (4, 5)), ((3, 0), (0, 5)), ((0, 3, 4), (4, 5)), ((1, 1), (1, 1)), ((2, 17, 33), (33, 31))]:
         yield normal(rng, a), normal(rng, b)
 
@@ -458,12 +752,14 @@ OPS += [
            op="matmul.Matmul", second=True),
     OpCase("linear", lambda x, w, b: ml.functional.linear(x, w, b), linear_arguments, op="matmul.Linear", second=True),
     OpCase("linear relu", lambda x, w, b: matmul.linear(x, w, b, activation="relu"),
-           lambda rng: [(off_zero(rng, (5, 1)), off_zero(rng, (3, 1)), None), (normal(rng, (2, 6, 4)), normal(rng, (7, 4)), normal(rng, 7))],
+           lambda rng: [(off_zero(rng, (5, 1)), off_zero(rng, (3, 1)), None),
+                        (normal(rng, (2, 6, 4)), normal(rng, (7, 4)), normal(rng, 7))],
            op="matmul.Linear", second=True),
 ]
 LAYERS += [
     LayerCase("Linear", lambda: ml.Linear(4, 3), lambda rng, dtype: (normal(rng, (5, 4), dtype),)),
-    LayerCase("Linear without bias", lambda: ml.Linear(4, 3, bias=False), lambda rng, dtype: (normal(rng, (5, 2, 4), dtype),)),
+    LayerCase("Linear without bias", lambda: ml.Linear(4, 3, bias=False),
+              lambda rng, dtype: (normal(rng, (5, 2, 4), dtype),)),
 ]
 
 
@@ -476,7 +772,8 @@ CONVOLUTIONS = [
     ((2, 3, 6, 6), (4, 1, 1), (2, 2), (0, 0), (1, 1), 1), ((1, 2, 2, 2), (3, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     ((1, 3, 6, 6), (2, 3, 2), (3, 2), (5, 4), (2, 3), 1), ((1, 5, 1, 40), (7, 1, 5), (1, 2), (0, 2), (1, 1), 1),
     ((0, 2, 5, 5), (3, 3, 3), (1, 1), (1, 1), (1, 1), 1), ((2, 0, 5, 5), (3, 3, 3), (1, 1), (1, 1), (1, 1), 1)]
-LARGE = [((3, 17, 13, 12), (33, 3, 3), (1, 1), (1, 1), (1, 1), 1), ((2, 50, 6, 7), (20, 3, 3), (2, 2), (1, 1), (1, 1), 1)]
+LARGE = [((3, 17, 13, 12), (33, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+         ((2, 50, 6, 7), (20, 3, 3), (2, 2), (1, 1), (1, 1), 1)]
 
 
 def conv_samples(kernel):
@@ -489,8 +786,9 @@ def conv_samples(kernel):
             dy = normal(rng, (shape[0], o, *size), dtype)
             settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
             if kernel == "conv2d":
+                bias = normal(rng, o, dtype) if i % 2 else None
                 for activation in (None, "relu"):
-                    yield (x, w, normal(rng, o, dtype) if i % 2 else None, out(dy.shape, dtype)), {**settings, "activation": activation}
+                    yield (x, w, bias, out(dy.shape, dtype)), {**settings, "activation": activation}
             elif kernel == "input":
                 yield (dy, w, out(x.shape, dtype)), settings
             else:
@@ -511,10 +809,12 @@ KERNELS += [
 ]
 OPS += [
     OpCase("conv2d", lambda x, w, b: ml.functional.conv2d(x, w, b, padding=1), conv_arguments, op="conv.Conv2d"),
-    OpCase("conv2d stride dilation", lambda x, w, b: ml.functional.conv2d(x, w, b, stride=(2, 1), padding=(2, 1), dilation=(1, 2)),
+    OpCase("conv2d stride dilation", lambda x, w, b: ml.functional.conv2d(
+        x, w, b, stride=(2, 1), padding=(2, 1), dilation=(1, 2)), conv_arguments, op="conv.Conv2d"),
+    OpCase("conv2d same", lambda x, w, b: ml.functional.conv2d(x, w, b, padding="same", dilation=(2, 1)),
            conv_arguments, op="conv.Conv2d"),
-    OpCase("conv2d same", lambda x, w, b: ml.functional.conv2d(x, w, b, padding="same", dilation=(2, 1)), conv_arguments, op="conv.Conv2d"),
-    OpCase("conv2d groups", lambda x, w: (ml.functional.conv2d(x, w, groups=2, padding="valid"), ml.functional.conv2d(x.transpose(-1, -2), w, groups=2)),
+    OpCase("conv2d groups", lambda x, w: (ml.functional.conv2d(x, w, groups=2, padding="valid"),
+                                          ml.functional.conv2d(x.transpose(-1, -2), w, groups=2)),
            lambda rng: [(normal(rng, (2, 4, 4, 5)), normal(rng, (6, 2, 3, 2)))], op="conv.Conv2d"),
 ]
 LAYERS += [
@@ -526,23 +826,316 @@ LAYERS += [
 
 # ---- pool ----
 
-KERNELS += []
-OPS += []
-LAYERS += []
+def fits(size, kernel, stride, padding, dilation):
+    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p,
+                 d in zip(size, kernel, stride, padding, dilation, strict=True))
+
+
+WINDOWS = [             # (B, C, H, W), kernel, stride, padding, dilation
+    ((2, 3, 8, 9), (2, 2), (2, 2), (0, 0), (1, 1)), ((1, 1, 1, 1), (1, 1), (1, 1), (0, 0), (1, 1)),
+    ((0, 2, 4, 4), (2, 2), (2, 2), (0, 0), (1, 1)), ((2, 1, 7, 5), (3, 2), (2, 1), (1, 1), (1, 2)),
+    ((1, 2, 9, 33), (3, 3), (1, 1), (1, 1), (1, 1)), ((3, 2, 5, 70), (2, 3), (3, 3), (0, 1), (2, 1)),
+    ((1, 1, 3, 600), (2, 2), (1, 2), (1, 0), (1, 1)), ((4, 8, 24, 24), (2, 2), (2, 2), (0, 0), (1, 1)),
+    ((2, 1, 2, 66), (2, 2), (2, 2), (0, 0), (1, 1))]
+BINS = [((2, 3, 8, 9), (1, 1)), ((1, 1, 1, 1), (1, 1)), ((0, 2, 4, 4), (2, 2)), ((2, 2, 7, 5), (3, 2)),
+        ((1, 2, 3, 4), (5, 7)),
+        ((2, 8, 17, 33), (1, 1)), ((3, 1, 12, 40), (4, 8))]
+
+
+def max_pool_samples(rng, dtype):
+    for make in (normal, few):
+        for i, (shape, kernel, stride, padding, dilation) in enumerate(WINDOWS):
+            y = (*shape[:2], *fits(shape[2:], kernel, stride, padding, dilation))
+            settings = dict(kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+            yield (make(rng, shape, dtype), out(y, dtype), None if i % 4 == 3 else out(y, "int64")), settings
+
+
+def max_pool_backward_samples(rng, dtype):
+    for shape, kernel, stride, padding, dilation in WINDOWS:
+        y = (*shape[:2], *fits(shape[2:], kernel, stride, padding, dilation))
+        yield (normal(rng, y, dtype), rng.integers(-1, shape[2] * shape[3], y), out(shape, dtype)), {}
+
+
+def avg_pool_samples(backward):
+    def samples(rng, dtype):
+        for shape, kernel, stride, padding, _ in WINDOWS:
+            for more in ({}, dict(count_include_pad=False), dict(divisor_override=3)):
+                y = (*shape[:2], *fits(shape[2:], kernel, stride, padding, (1, 1)))
+                first, last = (y, shape) if backward else (shape, y)
+                settings = dict(kernel=kernel, stride=stride, padding=padding, **more)
+                yield (normal(rng, first, dtype), out(last, dtype)), settings
+    return samples
+
+
+KERNELS += [
+    KernelCase("pool", "max_pool2d", max_pool_samples, outs=(1, 2), bound=0, special=True),
+    KernelCase("pool", "max_pool2d_backward", max_pool_backward_samples, outs=(2,), scale="terms"),
+    KernelCase("pool", "avg_pool2d", avg_pool_samples(False), outs=(1,), bound=8, scale="terms"),
+    KernelCase("pool", "avg_pool2d_backward", avg_pool_samples(True), outs=(1,), bound=8, scale="terms"),
+    KernelCase("pool", "adaptive_avg_pool2d", lambda rng, dtype: [
+        ((normal(rng, shape, dtype), out((*shape[:2], *y), dtype)), {}) for shape, y in BINS], outs=(1,), bound=8,
+        scale="terms"),
+    KernelCase("pool", "adaptive_avg_pool2d_backward", lambda rng, dtype: [
+        ((normal(rng, (*shape[:2], *y), dtype), out(shape, dtype)), {}) for shape, y in BINS], outs=(1,), bound=8,
+        scale="terms"),
+]
+IMAGES = [(2, 3, 6, 7), (1, 5, 5), (0, 2, 4, 4), (1, 1, 3, 3)]
+OPS += [
+    OpCase("max_pool2d", lambda x: (ml.functional.max_pool2d(x, 2), ml.functional.max_pool2d(x, 3, 2, 1, 1, True),
+                                    ml.functional.max_pool2d(x, (2, 3), 1, (1, 1), (2, 1))),
+           lambda rng: [(distinct(rng, s),) for s in IMAGES], op="pool.MaxPool2d"),
+    OpCase("max_pool2d with indices", lambda x: ml.functional.max_pool2d(x, 2, return_indices=True),
+           lambda rng: [(distinct(rng, s),) for s in IMAGES], op="pool.MaxPool2d"),
+    OpCase("avg_pool2d", lambda x: (ml.functional.avg_pool2d(x, 2), ml.functional.avg_pool2d(x, 3, 2, 1, True, False),
+                                    ml.functional.avg_pool2d(x, (3, 2), 1, (1, 0), divisor_override=5)),
+           each_shape(normal, IMAGES), op="pool.AvgPool2d"),
+    OpCase("adaptive_avg_pool2d", lambda x: (ml.functional.adaptive_avg_pool2d(x, 1),
+                                             ml.functional.adaptive_avg_pool2d(x, (2, None)),
+                                             ml.functional.adaptive_avg_pool2d(x, (4, 5))),
+           each_shape(normal, IMAGES), op="pool.AdaptiveAvgPool2d"),
+]
+LAYERS += [
+    LayerCase("MaxPool2d", lambda: ml.MaxPool2d(2), lambda rng, dtype: (distinct(rng, (3, 2, 4, 6), dtype),)),
+    LayerCase("MaxPool2d padded", lambda: ml.MaxPool2d(3, 2, 1, ceil_mode=True),
+              lambda rng, dtype: (distinct(rng, (2, 2, 6, 5), dtype),)),
+    LayerCase("AvgPool2d", lambda: ml.AvgPool2d(3, 2, 1, count_include_pad=False),
+              lambda rng, dtype: (normal(rng, (2, 2, 6, 5), dtype),)),
+    LayerCase("AdaptiveAvgPool2d", lambda: ml.AdaptiveAvgPool2d((2, None)),
+              lambda rng, dtype: (normal(rng, (2, 3, 5, 3), dtype),)),
+]
 
 
 # ---- norm ----
 
-KERNELS += []
-OPS += []
-LAYERS += []
+ROWS = [(3, 5), (1, 1), (0, 4), (4, 0), (7, 1), (33, 17), (5, 130), (2, 2500), (300, 31), (40, 128)]       # (R, D)
+CHANNELS = [(4, 3, 1), (2, 5, 7), (3, 1, 40), (0, 3, 4), (16, 17, 1), (70, 33, 1), (6, 9, 16), (5, 2, 4100),
+            (4, 3, 2500)]   # (B, C, L)
+
+
+def shifted(rng, shape, dtype):
+    """Values around 3: a mean to take off."""
+    return (normal(rng, shape, "float64") * 2 + 3).astype(dtype)
+
+
+def measured(x, axes, dtype):
+    """(mean, 1/sqrt(var + eps)) over some axes, in dtype."""
+    if x.size == 0:
+        n = x.shape[0] if axes == 1 else x.shape[1]
+        return np.zeros(n, dtype), np.ones(n, dtype)
+    wide = x.astype("float64")
+    return wide.mean(axes).astype(dtype), (1 / np.sqrt(wide.var(axes) + 1e-5)).astype(dtype)
+
+
+def layer_norm_samples(rng, dtype):
+    for i, (r, d) in enumerate(ROWS):
+        w, b = (normal(rng, (d,), dtype) if i % n != n - 1 else None for n in (3, 2))
+        yield (shifted(rng, (r, d), dtype), w, b, out((r, d), dtype), out((r,), dtype), out((r,), dtype)), {"eps": 1e-5}
+
+
+def layer_norm_backward_samples(rng, dtype):
+    for i, (r, d) in enumerate(ROWS):
+        x = shifted(rng, (r, d), dtype)
+        yield (shifted(rng, (r, d), dtype), x, normal(rng, (d,), dtype) if i % 3 != 2 else None, *measured(x, 1, dtype),
+               out((r, d), dtype) if i % 4 != 2 else None, out((d,), dtype) if i % 5 != 3 else None,
+               out((d,), dtype) if i % 5 != 4 else None), {}
+
+
+def batch_norm_samples(rng, dtype):
+    for i, (b, c, l) in enumerate(CHANNELS):  # noqa: E741
+        w, bias, mean, var = (positive(rng, (c,), dtype) if i % n != n - 1 else None for n in (3, 2, 4, 5))
+        yield (shifted(rng, (b, c, l), dtype), w, bias, out((b, c, l), dtype), out((c,), dtype), out((c,), dtype),
+               mean, var, np.array([0.3])), {"eps": 1e-5}
+
+
+def batch_norm_eval_samples(rng, dtype):
+    for i, (b, c, l) in enumerate(CHANNELS):  # noqa: E741
+        w, bias = (normal(rng, (c,), dtype) if i % n != n - 1 else None for n in (3, 2))
+        yield (shifted(rng, (b, c, l), dtype), w, bias, shifted(rng, (c,), dtype), positive(rng, (c,), dtype),
+               out((b, c, l), dtype)), {"eps": 1e-5}
+
+
+def batch_norm_backward_samples(training):
+    def samples(rng, dtype):
+        for i, (b, c, l) in enumerate(CHANNELS):  # noqa: E741
+            x = shifted(rng, (b, c, l), dtype)
+            running = shifted(rng, (c,), dtype), positive(rng, (c,), dtype)
+            statistics = measured(x, (0, 2), dtype) if training else running
+            yield (shifted(rng, (b, c, l), dtype), x, normal(rng, (c,), dtype) if i % 3 != 2 else None, *statistics,
+                   out((b, c, l), dtype) if i % 4 != 2 else None, out((c,), dtype) if i % 5 != 3 else None,
+                   out((c,), dtype) if i % 5 != 4 else None), {} if training else {"eps": 1e-5}
+    return samples
+
+
+KERNELS += [
+    KernelCase("norm", "layer_norm", layer_norm_samples, outs=(3, 4, 5), bound=16, scale="max"),
+    KernelCase("norm", "layer_norm_backward", layer_norm_backward_samples, outs=(5, 6, 7), accumulate=(6, 7), bound=64,
+               scale="max"),
+    KernelCase("norm", "batch_norm", batch_norm_samples, outs=(3, 4, 5), inouts=(6, 7), bound=16, scale="max"),
+    KernelCase("norm", "batch_norm_eval", batch_norm_eval_samples, outs=(5,), bound=16, scale="max"),
+    KernelCase("norm", "batch_norm_backward", batch_norm_backward_samples(True), outs=(5, 6, 7), bound=64, scale="max"),
+    KernelCase("norm", "batch_norm_eval_backward", batch_norm_backward_samples(False), outs=(5, 6, 7), bound=64,
+               scale="max"),
+]
+BATCHES = [(4, 3), (3, 2, 5), (2, 3, 2, 4), (3, 1, 1, 2, 2)]
+OPS += [
+    OpCase("layer_norm", lambda x, w, b: ml.functional.layer_norm(x, w.shape, w, b), lambda rng: [
+        (normal(rng, s), normal(rng, n), normal(rng, n)) for s,
+        n in [((3, 5), (5,)), ((2, 3, 4), (3, 4)), ((0, 4), (4,)), ((6, 17), (17,))]],
+        op="norm.LayerNorm"),
+    OpCase("layer_norm without weights", lambda x: (ml.functional.layer_norm(x, x.shape[-1]),
+                                                    ml.functional.layer_norm(x, x.shape[1:], eps=0.1)),
+           lambda rng: [(normal(rng, s),) for s in [(3, 5), (2, 3, 4)]], op="norm.LayerNorm"),
+    OpCase("batch_norm training", lambda x, w, b: ml.functional.batch_norm(x, None, None, w, b, training=True),
+           lambda rng: [(normal(rng, s), normal(rng, s[1:2]), normal(rng, s[1:2])) for s in BATCHES],
+           op="norm.BatchNorm"),
+    OpCase("batch_norm", lambda x, w, b: ml.functional.batch_norm(
+               x, *(ml.Tensor(v.astype(str(x.dtype))).to(x.device) for v in (np.linspace(-1, 1, x.shape[1]),
+                   np.linspace(0.5, 2, x.shape[1]))), w, b),
+           lambda rng: [(normal(rng, s), normal(rng, s[1:2]), normal(rng, s[1:2])) for s in [*BATCHES, (0, 3),
+               (1, 2)]], op="norm.BatchNorm"),
+]
+LAYERS += [
+    LayerCase("BatchNorm1d", lambda: ml.BatchNorm1d(3), lambda rng, dtype: (normal(rng, (5, 3), dtype),), per_item=False),
+    LayerCase("BatchNorm1d sequences", lambda: ml.BatchNorm1d(3, momentum=None),
+              lambda rng, dtype: (normal(rng, (4, 3, 5), dtype),), per_item=False),
+    LayerCase("BatchNorm2d", lambda: ml.BatchNorm2d(2), lambda rng, dtype: (normal(rng, (3, 2, 4, 3), dtype),), per_item=False),
+    LayerCase("LayerNorm", lambda: ml.LayerNorm(6), lambda rng, dtype: (normal(rng, (4, 6), dtype),)),
+    LayerCase("LayerNorm two axes", lambda: ml.LayerNorm((3, 4), elementwise_affine=False),
+              lambda rng, dtype: (normal(rng, (2, 3, 4), dtype),)),
+]
 
 
 # ---- softmax, losses ----
 
-KERNELS += []
-OPS += []
-LAYERS += []
+LINES = [(3, 5, 1), (1, 1, 1), (0, 3, 1), (2, 3, 0), (7, 16, 1), (5, 17, 1), (2, 3000, 1), (2, 7, 5), (3, 20, 33),
+         (130, 65, 1), (2, 100, 64)]                  # (outer, D, inner), or (B, C, L)
+
+
+def spread_out(rng, shape, dtype="float64"):
+    """Scores of a confident classifier."""
+    return (normal(rng, shape) * 4).astype(dtype)
+
+
+def with_y(function):
+    """(y, dy, ->dx) where y is what the forward kernel made."""
+    def samples(rng, dtype):
+        for s in LINES:
+            y = spread_out(rng, s)
+            y = np.exp(y - y.max(1, keepdims=True)) if s[1] else y
+            y = y / y.sum(1, keepdims=True)
+            yield (np.asarray(y if function == "softmax" else np.log(y)).astype(dtype), normal(rng, s, dtype),
+                   out(s, dtype)), {}
+    return samples
+
+
+def loss_samples(*names, **settings):
+    """Arguments of the loss kernels by name, with and without weights, smoothing and ignored labels."""
+    def samples(rng, dtype):
+        for s in LINES:
+            b, c, l = s  # noqa: E741
+            for weighted, smoothing, ignored, one in ((0, 0.0, -100, 0), (1, 0.0, 1, 1), (0, 0.2, -100, 1),
+                                                      (1, 0.2, 2, 0)):
+                x = spread_out(rng, s, dtype)
+                target = np.where(rng.random((b, l)) < 0.2, ignored, rng.integers(0, max(c, 1), (b, l)))
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    lse = np.log(np.exp(x.astype("float64")).sum(1))
+                parts = {
+                    "x": x, "target": target, "weight": positive(rng, (c,), dtype) if weighted else None,
+                    "probs": np.asarray(rng.random(s)).astype(dtype),
+                    "lse": np.array([lse.astype(dtype), lse - lse.astype(dtype)]).astype(dtype),
+                    "dloss": normal(rng, () if one else (b, l), dtype), "dx": out(s, dtype), "loss": out((b, l), dtype),
+                    "new lse": out((2, b, l), dtype), "losses": normal(rng, (b, l), dtype), "total": out((), dtype)}
+                values = {"ignore_index": ignored, "label_smoothing": smoothing}
+                yield tuple(parts[n] for n in names), {k: values[k] for k in values if settings.get(k, True)}
+    return samples
+
+
+LABELS_ONLY = dict(label_smoothing=False)
+PROBS_ONLY = dict(ignore_index=False)
+KERNELS += [
+    *[KernelCase("softmax", name, lambda rng, dtype: [((spread_out(rng, s, dtype), out(s, dtype)), {}) for s in LINES],
+                 outs=(1,), bound=16, scale="max", special=True)
+      for name in ("softmax", "log_softmax")],
+    *[KernelCase("softmax", f"{name}_backward", with_y(name), outs=(2,), bound=16, scale="max")
+      for name in ("softmax", "log_softmax")],
+    KernelCase("softmax", "cross_entropy", loss_samples("x", "target", "weight", "loss", "new lse"), outs=(3, 4),
+               bound=32, scale="max"),
+    KernelCase("softmax", "cross_entropy", loss_samples("x", "target", "weight", "loss", "new lse", **LABELS_ONLY),
+               outs=(3, 4), bound=32, scale="max", special=True),
+    KernelCase("softmax", "cross_entropy_backward", loss_samples("x", "target", "weight", "lse", "dloss", "dx"),
+               outs=(5,), bound=16, scale="max"),
+    KernelCase("softmax", "cross_entropy_probs", loss_samples("x", "probs", "weight", "loss", "new lse", **PROBS_ONLY),
+               outs=(3, 4), bound=32, scale="max"),
+    KernelCase("softmax", "cross_entropy_probs_backward",
+               loss_samples("x", "probs", "weight", "lse", "dloss", "dx", **PROBS_ONLY), outs=(5,), bound=16, scale="max"),
+    KernelCase("softmax", "cross_entropy_probs_backward_target",
+               loss_samples("x", "weight", "lse", "dloss", "dx", **PROBS_ONLY), outs=(4,), bound=16, scale="max"),
+    KernelCase("softmax", "nll_loss", loss_samples("x", "target", "weight", "loss", **LABELS_ONLY), outs=(3,),
+               special=True),
+    KernelCase("softmax", "nll_loss_backward", loss_samples("target", "weight", "dloss", "dx", **LABELS_ONLY),
+               outs=(3,), special=True),
+    KernelCase("softmax", "reduce_loss", loss_samples("losses", "target", "weight", "total", "total", **LABELS_ONLY),
+               outs=(3, 4), bound=8, scale="terms"),
+    KernelCase("softmax", "reduce_loss", lambda rng, dtype: [
+        ((normal(rng, s, dtype), None, None, out((), dtype), out((), dtype)), {"mean": mean}) for s in [(3, 1), (7, 5),
+            (0, 1), (70, 40)]
+        for mean in (True, False)], outs=(3, 4), bound=8, scale="terms"),
+]
+
+
+def scores_and_labels(rng):
+    """(scores, labels, class weights or None)"""
+    for i, s in enumerate([(4, 5), (5,), (2, 5, 3), (2, 4, 2, 3), (3, 1)]):
+        c = s[0] if len(s) == 1 else s[1]
+        labels = np.asarray(rng.integers(0, c, s[:min(1, len(s) - 1)] + s[2:]))
+        yield spread_out(rng, s), labels, np.linspace(0.5, 1.5, c).astype("float32") if i % 2 else None
+
+
+def classify(function, **settings):
+    """A loss of scores and labels, each reduction; weights in the scores' dtype."""
+    def call(x, labels, weight):
+        weight = None if weight is None else weight.to(x.dtype)
+        return tuple(function(x, labels, weight, reduction=how, **settings) for how in ("mean", "sum", "none"))
+    return call
+
+
+def classify_probs(x, target, weight):
+    return tuple(ml.functional.cross_entropy(x, target, weight.to(x.dtype), reduction=how, label_smoothing=s)
+                 for how, s in (("mean", 0.0), ("sum", 0.1), ("none", 0.3)))
+
+
+def over_every_dim(function):
+    return lambda x: tuple(function(x, dim) for dim in range(max(x.ndim, 1)))
+
+
+OPS += [
+    OpCase("softmax", over_every_dim(ml.functional.softmax), each_shape(normal), op="softmax.Softmax", second=True),
+    OpCase("log_softmax", over_every_dim(ml.functional.log_softmax), each_shape(normal), op="softmax.LogSoftmax",
+           second=True),
+    OpCase("cross_entropy", classify(ml.functional.cross_entropy), scores_and_labels, op="softmax.CrossEntropy"),
+    OpCase("cross_entropy with smoothing", classify(ml.functional.cross_entropy, label_smoothing=0.2, ignore_index=0),
+           lambda rng: [(spread_out(rng, (4, 5)), np.array([0, 3, 1, 4]), None),
+                        (spread_out(rng, (2, 3, 2)), np.array([[0, 1], [2, 2]]), None)],
+           op="softmax.CrossEntropy"),
+    OpCase("cross_entropy with probabilities", classify_probs, lambda rng: [
+        (spread_out(rng, s), inside(rng, s), np.linspace(0.5, 1.5, c).astype("float32")) for s,
+        c in [((4, 5), 5), ((5,), 5), ((2, 4, 3), 4)]],
+        op="softmax.CrossEntropyProbs"),
+    OpCase("nll_loss", classify(ml.functional.nll_loss), scores_and_labels, op="softmax.NllLoss"),
+    OpCase("mse_loss", lambda x, y: tuple(ml.functional.mse_loss(x, y, reduction=how) for how in ("mean", "sum",
+        "none")),
+           lambda rng: [(normal(rng, s), normal(rng, s)) for s in SHAPES if math.prod(s)], op="arithmetic.Mul",
+           second=True),
+]
+LAYERS += [
+    LayerCase("Softmax", lambda: ml.Softmax(-1), lambda rng, dtype: (normal(rng, (4, 5), dtype),)),
+    LayerCase("LogSoftmax", lambda: ml.LogSoftmax(1), lambda rng, dtype: (normal(rng, (4, 5, 2), dtype),)),
+    LayerCase("MSELoss", lambda: ml.MSELoss(),
+              lambda rng, dtype: (normal(rng, (4, 3), dtype), normal(rng, (4, 3), dtype)), batch_axis=None),
+    LayerCase("CrossEntropyLoss", lambda: ml.CrossEntropyLoss(),
+              lambda rng, dtype: (normal(rng, (4, 3), dtype), np.array([0, 2, 1, 2])),
+              batch_axis=None),
+]
 
 
 # ---- embedding ----
@@ -662,6 +1255,11 @@ def off_kinks(rng, dtype):
     return (off_zero(rng, (4, 3, 2), dtype),)
 
 
+OPS += [
+    OpCase("boundary", lambda a, b: ml.apply(Boundary(lambda gradients: gradients), a, b),
+           lambda rng: [(normal(rng, (3, 2)), normal(rng, (4,))), (normal(rng, ()), normal(rng, (0, 2)))],
+           op="boundary.Boundary", second=True),
+]
 LAYERS += [
     LayerCase("Sequential", lambda: ml.Sequential(ml.Linear(4, 3), ml.ReLU(), ml.Linear(3, 2)),
               lambda rng, dtype: (normal(rng, (5, 4), dtype),)),

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from raises import RECORDER
+import raises
 
 import minilayer
+from minilayer import cli
 from minilayer._ext import dispatch, runtime
 
+pytest.raises = raises.watched_raises       # for test_raises.py
 PACKAGE = Path(minilayer.__file__).parent
 PURE = os.environ.get("MINILAYER_PURE", "") not in ("", "0")
 
@@ -45,16 +47,18 @@ def pytest_sessionstart(session):
     engine = Path(importlib.util.find_spec("minilayer.tape").origin)
     if (engine.suffix == ".py") != PURE:
         pytest.exit(f"MINILAYER_PURE={int(PURE)}, but the engine runs from {engine.name}; run ./dev build", returncode=3)
-    if not PURE:
-        RECORDER.start()
 
 
-def pytest_sessionfinish(session):
-    RECORDER.stop()
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the long checks too")
 
 
-def pytest_collection_modifyitems(items):
-    """What asks about the whole run goes last."""
+def pytest_collection_modifyitems(config, items):
+    """What asks about the whole run goes last; the long checks wait to be asked for."""
+    if not config.getoption("slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="a long check: ./dev test slow"))
     items.sort(key=lambda item: item.path.name == "test_raises.py")
 
 
@@ -78,6 +82,13 @@ def pytest_terminal_summary(terminalreporter):
 def rng(request):
     """A generator seeded by the test's name."""
     return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture(autouse=True)
+def watch_the_command_line(monkeypatch):
+    """Errors that the command line catches and prints count as reached."""
+    sentence = cli._sentence
+    monkeypatch.setattr(cli, "_sentence", lambda error: (raises.note(error), sentence(error))[1])
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ import numpy as np
 from rounding import check_close
 
 import minilayer as ml
-from minilayer import tape
 from minilayer._ext import dispatch
 from minilayer.gradcheck import gradcheck, gradgradcheck
 
@@ -225,7 +224,7 @@ def ops_run(case, rng):
 
     def observer(node, op, inputs, results):
         seen.append((op, [None if x is None else x.shape for x in inputs], [y.shape for y in results]))
-    state = tape.thread_state()
+    state = ml.thread_state()
     for sample in samples(case, rng):
         state.observer = observer
         try:

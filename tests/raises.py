@@ -1,60 +1,56 @@
-"""Which `raise` statements of minilayer has this run reached? Watches exceptions while the suite runs.
+"""Which `raise` statements of minilayer has this run reached? Looks at the exceptions that tests expect.
 
-A trace function looks at exceptions alone (no lines), in frames of minilayer and of the tests; the traceback names the
-line that raised, in compiled modules too, because Cython writes their lines into it.
+conftest.py puts `watched_raises` in the place of `pytest.raises`, and shows the command line's caught errors to `note`.
+An exception's traceback names the line that raised it, in compiled modules too (Cython writes their lines into it), and
+so do those of the exceptions that led to it.
 """
 import ast
 import re
-import sys
-import threading
 from pathlib import Path
+
+import pytest
 
 import minilayer
 
 PACKAGE = Path(minilayer.__file__).parent
-WATCHED = (str(PACKAGE), str(Path(__file__).parent))
+REACHED: set = set()            # {(path inside the package, line)}
+_known: dict = {}               # a traceback's file name -> path inside the package, or None
+_raises = pytest.raises
 
 
-class Recorder:
-    """Lines of minilayer that raised: {(path inside the package, line)}."""
-
-    def __init__(self):
-        self.lines: set = set()
-        self.known: dict = {}           # code object's file name -> path inside the package, or None
-        self.active = False
-
-    def start(self):
-        """Watch from now on, unless a debugger or a coverage tool is watching already."""
-        if sys.gettrace() is None:
-            self.active = True
-            threading.settrace(self.call)
-            sys.settrace(self.call)
-
-    def stop(self):
-        if self.active:
-            threading.settrace(None)
-            sys.settrace(None)
-            self.active = False
-
-    def call(self, frame, event, argument):
-        if frame.f_code.co_filename.startswith(WATCHED):
-            frame.f_trace_lines = False
-            return self.inside
-        return None
-
-    def inside(self, frame, event, argument):
-        if event == "exception":
-            self.note(argument[2])
-        return self.inside
-
-    def note(self, traceback):
-        while traceback.tb_next is not None:
+def note(error):
+    """Write down where an exception was raised, and where those behind it were."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback = error.__traceback__
+        while traceback is not None and traceback.tb_next is not None:
             traceback = traceback.tb_next
-        name = traceback.tb_frame.f_code.co_filename
-        if name not in self.known:
-            self.known[name] = inside_package(name)
-        if self.known[name] is not None:
-            self.lines.add((self.known[name], traceback.tb_lineno))
+        if traceback is not None:
+            name = traceback.tb_frame.f_code.co_filename
+            if name not in _known:
+                _known[name] = inside_package(name)
+            if _known[name] is not None:
+                REACHED.add((_known[name], traceback.tb_lineno))
+        error = error.__cause__ or error.__context__
+
+
+class _Watched:
+    def __init__(self, context):
+        self.context = context
+
+    def __enter__(self):
+        return self.context.__enter__()
+
+    def __exit__(self, kind, error, traceback):
+        if error is not None:
+            note(error)
+        return self.context.__exit__(kind, error, traceback)
+
+
+def watched_raises(*arguments, **settings):
+    """pytest.raises, as a context manager, that also notes the exception."""
+    return _Watched(_raises(*arguments, **settings))
 
 
 def inside_package(name):
@@ -88,5 +84,3 @@ def raise_sites():
                     sites.append((name, i + 1, end + 1, " ".join(x.strip() for x in lines[i:end + 1])))
     return sites
 
-
-RECORDER = Recorder()

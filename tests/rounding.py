@@ -7,6 +7,7 @@ integers and bools are exact.
 """
 import numpy as np
 
+
 def units(values, bound, scale="value", dtype=None):
     """The allowed difference at each place."""
     info = np.finfo(dtype or values.dtype)

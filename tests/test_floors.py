@@ -1,7 +1,7 @@
 """The floors of the house: imports go down only. Every import statement of the package is read, nothing is imported.
 
     cli, train, jobs, plots, doctor > layers, optim, data, serialization > functional, init, gradcheck > tensor
-        > ops > tape > device, random, cuda, _ext
+        > ops > tape, inplace, listing > device, random, cuda, dtypes, state, _ext
 """
 import ast
 import re
@@ -13,8 +13,8 @@ import minilayer
 
 PACKAGE = Path(minilayer.__file__).parent
 FLOORS = [
-    {"device", "random", "cuda", "_ext"},
-    {"tape"},
+    {"device", "random", "cuda", "_ext", "dtypes", "state"},
+    {"tape", "inplace", "listing"},
     {"ops"},
     {"tensor"},
     {"functional", "init", "gradcheck"},

@@ -33,7 +33,8 @@ FLAWS = {
     "sum forgotten": ("accumulate", GOOD.replace("y += r", "y[...] = r")),
     "NaN lost": ("special", GOOD.replace("r = a + b", "r = np.nan_to_num(a + b, posinf=np.inf, neginf=-np.inf)")),
     "infinity lost": ("special", GOOD.replace("r = a + b", "r = np.clip(a + b, -1e30, 1e30) if a.dtype.kind == 'f' else a + b")),
-    "bits by thread count": ("threads", GOOD.replace("r = a + b", "r = a + b if runtime.get_num_threads() < 4 else a + b + a * 0 + 1")),
+    "bits by thread count": ("threads", GOOD.replace(
+        "r = a + b", "r = a + b if runtime.get_num_threads() < 4 else a + b + a * 0 + 1")),
 }
 
 

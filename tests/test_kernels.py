@@ -113,7 +113,8 @@ def run(function, case, args, kwargs):
 
 
 def describe(args, kwargs):
-    return f"{[[x.shape for x in arrays_of(a)] if isinstance(a, (list, tuple)) else getattr(a, 'shape', a) for a in args]} {kwargs}"
+    shown = [[x.shape for x in arrays_of(a)] if isinstance(a, (list, tuple)) else getattr(a, "shape", a) for a in args]
+    return f"{shown} {kwargs}"
 
 
 def sizes_of_terms(case, args, kwargs):

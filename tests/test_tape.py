@@ -785,6 +785,13 @@ def test_weak_references_and_attributes():
     assert alive() is None
 
 
+def test_hash_is_by_identity():
+    for x, y in ((ml.ones(2), ml.ones(2)), (ml.Parameter(ml.ones(2)), ml.Parameter(ml.ones(2)))):
+        assert {x: 1, y: 2}[y] == 2
+        assert hash(x) == hash(x)
+    assert (ml.ones(2) == ml.ones(2)).all()
+
+
 def test_parameters_make_plain_tensors():
     p = ml.Parameter(ml.ones(2))
     assert type(p * 2) is ml.Tensor
@@ -816,7 +823,7 @@ def test_leaves_and_results():
 
 def test_observer_sees_every_operation():
     seen = []
-    state = tape.thread_state()
+    state = ml.thread_state()
     x = leaf(1.0)
     state.observer = lambda node, op, inputs, outputs: seen.append((op.name, node is not None, len(outputs)))
     try:

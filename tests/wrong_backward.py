@@ -7,6 +7,8 @@ people get it wrong: arguments swapped, + for -, * for +, a factor or a kernel c
 import ast
 import contextlib
 import copy
+import importlib.machinery
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -120,9 +122,20 @@ def rule_of(cls, method):
     return None
 
 
+_readable: dict = {}
+
+
 def function_from(tree, module, name):
-    """The function that a tree defines, with its module's names."""
-    space = dict(vars(module))
+    """The function that a tree defines, with its module's names. Compiled modules keep some of theirs to themselves, so
+    they are taken from the same file, run as Python."""
+    path = Path(module.__file__)
+    path = path.with_name(path.name.split(".")[0] + ".py")
+    if path not in _readable:
+        loader = importlib.machinery.SourceFileLoader(module.__name__ + "_readable", str(path))
+        made = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+        loader.exec_module(made)
+        _readable[path] = vars(made)
+    space = dict(_readable[path])
     exec(compile(ast.fix_missing_locations(ast.Module([tree], [])), "<wrong rule>", "exec"), space)
     return space[name]
 

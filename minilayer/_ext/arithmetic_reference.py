@@ -1,7 +1,8 @@
 """Arithmetic between arrays that broadcast against one another, in NumPy: the definition.
 
 Inputs have any strides and broadcast to the output's shape; a, b and y share one dtype (float32, float64, int64, int32,
-uint8; bool where it says so), and comparisons write bool. Integers wrap around. An output may be one of the inputs itself.
+uint8; bool where it says so), and comparisons write bool. Integers wrap around. An output may be one of the inputs
+itself.
 """
 import numpy as np
 
@@ -77,10 +78,11 @@ def pow(a, b, y):
     """y = a ** b; an integer to a negative power is 0, except for 1 and -1"""
     with _quiet():
         if y.dtype.kind == "f":
-            y[...] = np.power(a, np.broadcast_to(b, y.shape).copy())    # for a single 0.5 NumPy takes sqrt: NaN at -inf
+            b = np.broadcast_to(b, y.shape).copy()      # for a single 0.5 NumPy takes sqrt, which is NaN at -inf
+            y[...] = np.power(a, b)
         else:
-            odd = np.where(np.equal(b % 2, 0), a * a, a)        # 1 and -1 to a negative power
-            y[...] = np.where(np.less(b, 0), np.where(np.equal(a * a, 1), odd, 0), np.power(a, np.maximum(b, 0)))
+            unit = np.where(np.equal(b % 2, 0), a * a, a)       # 1 and -1 to a negative power
+            y[...] = np.where(np.less(b, 0), np.where(np.equal(a * a, 1), unit, 0), np.power(a, np.maximum(b, 0)))
 
 
 def maximum(a, b, y):
@@ -151,7 +153,7 @@ def _share(winner, equal, dy):
 
 
 def maximum_backward(a, b, dy, da, db):
-    """da = dy where a > b, dy / 2 where a = b, 0 elsewhere; db the other way round. Both take all of dy next to a NaN."""
+    """da = dy where a > b, dy / 2 where a = b, 0 elsewhere; db the other way round. Both take dy next to a NaN."""
     with _quiet():
         if da is not None:
             da[...] = _share(~np.less(a, b), np.equal(a, b), dy)
@@ -160,7 +162,7 @@ def maximum_backward(a, b, dy, da, db):
 
 
 def minimum_backward(a, b, dy, da, db):
-    """da = dy where a < b, dy / 2 where a = b, 0 elsewhere; db the other way round. Both take all of dy next to a NaN."""
+    """da = dy where a < b, dy / 2 where a = b, 0 elsewhere; db the other way round. Both take dy next to a NaN."""
     with _quiet():
         if da is not None:
             da[...] = _share(~np.greater(a, b), np.equal(a, b), dy)

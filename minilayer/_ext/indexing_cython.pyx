@@ -7,7 +7,7 @@ from minilayer._ext.runtime cimport ML_BAD_INDEX, ML_MAX_DIMS, ML_OK, describe, 
 
 import numpy as np
 
-from minilayer._ext.indexing_reference import check_index
+from minilayer._ext.indexing_reference import _check_index
 
 cnp.import_array()
 
@@ -85,7 +85,7 @@ def flatten_index(indices, flat, *, sizes, strides=None):
     if status == ML_BAD_INDEX:
         for k in range(n):
             if s.axis[k] < 0:
-                check_index(np.asarray(indices[k]), sizes[k], k)
+                _check_index(np.asarray(indices[k]), sizes[k], k)
     if status != ML_OK:
         fail(status, "flatten_index")
 

@@ -26,17 +26,17 @@ def flatten_index(indices, flat, *, sizes, strides=None):
     place of an array stands for the position along axis d of flat, as `arange` would.
     """
     if strides is None:
-        strides = c_strides(sizes)
+        strides = _c_strides(sizes)
     total = np.zeros(flat.shape, np.int64)
     for k, (index, size, stride) in enumerate(zip(indices, sizes, strides)):
         if isinstance(index, int):
             index = np.arange(flat.shape[index]).reshape((-1,) + (1,) * (flat.ndim - 1 - index))
-        check_index(index, size, k)
+        _check_index(index, size, k)
         total += np.where(index < 0, index + size, index) * stride
     flat[...] = total
 
 
-def c_strides(sizes) -> tuple:
+def _c_strides(sizes) -> tuple:
     """Strides, in elements, of a C-ordered array of shape `sizes`."""
     strides, step = [], 1
     for size in reversed(sizes):
@@ -45,7 +45,7 @@ def c_strides(sizes) -> tuple:
     return tuple(reversed(strides))
 
 
-def check_index(index, size, axis):
+def _check_index(index, size, axis):
     """IndexError naming the first index outside [-size, size)."""
     bad = (index < -size) | (index >= size)
     if bad.any():

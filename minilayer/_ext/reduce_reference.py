@@ -12,7 +12,8 @@ def _axes(x, y):
 
 
 def _wide(x):
-    return np.float64 if x.dtype.kind == "f" else np.int64
+    """The type to add up in: more exact than any order of adding in x's own."""
+    return np.int64 if x.dtype.kind != "f" else np.longdouble if x.dtype == np.float64 else np.float64
 
 
 def sum(x, y, *, accumulate=False):
@@ -28,14 +29,14 @@ def mean(x, y, *, accumulate=False):
     for d in _axes(x, y):
         count *= x.shape[d]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        total = (x.sum(_axes(x, y), dtype=np.float64, keepdims=True) / np.float64(count)).astype(y.dtype)
+        total = (x.sum(_axes(x, y), dtype=_wide(x), keepdims=True).astype(np.float64) / count).astype(y.dtype)
         y[...] = y + total if accumulate else total
 
 
 def prod(x, y):
     """y = product of x over y's axes of size 1."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        y[...] = x.prod(_axes(x, y), dtype=_wide(x), keepdims=True)
+        y[...] = x.prod(_axes(x, y), dtype=np.float64 if x.dtype.kind == "f" else np.int64, keepdims=True)
 
 
 def max(x, y):

@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Softmax and the losses on it, compiled: the contract of softmax_reference.py over the loops of c/softmax.typed.h.
 
-What differs from the reference: values are computed in x's own type, and only lse and sums over blocks are doubles;
-arrays must be in C order. Results do not depend on the number of threads.
+What differs from the reference: values are computed in x's own type, and only sums over blocks are doubles; arrays
+must be in C order. Results do not depend on the number of threads.
 """
 cimport numpy as cnp
 from libc.stdint cimport int64_t

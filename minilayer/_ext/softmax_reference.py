@@ -2,8 +2,8 @@
 
 Softmax arrays are viewed as (outer, D, inner) and normalised over D. Losses take logits x (B,C,L): B batch, C classes,
 L everything behind them; one loss an item (B,L). For these, `lse` = log(sum_c exp(x)) is all that backward needs
-beside x: the softmax is made again from it, exp(x - lse), rather than kept. It is float64 whatever x is, because in
-x - lse large logits cancel.
+beside x: the softmax is made again from it, exp(x - lse), rather than kept. Large logits cancel in x - lse, so it is
+kept with twice x's digits, as the sum of two numbers: lse (2,B,L) holds the rounded value and what the rounding lost.
 """
 import numpy as np
 
@@ -41,11 +41,10 @@ def cross_entropy(x, target, weight, loss, lse, *, ignore_index=-100, label_smoo
     """loss = (1 - s) * w[t] * (lse - x[t]) + s/C * sum_c w[c] * (lse - x[c]), s the label smoothing.
 
     target int64 (B,L) with labels in [0, C), else IndexError; weight (C,) or None (ones); loss (B,L), zero where the
-    label is ignore_index; lse float64 (B,L).
+    label is ignore_index; lse (2,B,L).
     """
     kept, t = _labels("cross_entropy", target, ignore_index, x.shape[1])
-    lse[...] = _log_sum_exp(x)
-    surprise = lse[:, None] - x                                     # (B,C,L): minus the log-probabilities
+    surprise = _log_sum_exp(x, lse) - x                             # (B,C,L): minus the log-probabilities
     w = np.ones(x.shape[1]) if weight is None else weight
     if x.shape[1] == 0:
         loss[...] = 0
@@ -70,29 +69,28 @@ def cross_entropy_backward(x, target, weight, lse, dloss, dx, *, ignore_index=-1
     w = np.ones(C) if weight is None else weight.astype(np.float64)
     a = (1 - label_smoothing) * w[t][:, None] * (np.arange(C)[:, None] == t[:, None])
     a = a + label_smoothing / C * w[:, None]                        # (B,C,L): what each class is to have
-    value = _spread(dloss, t) * (np.exp(x - lse[:, None]) * a.sum(1, keepdims=True) - a)
+    value = _spread(dloss) * (np.exp(x - _whole(lse)) * a.sum(1, keepdims=True) - a)
     dx[...] = np.where(kept[:, None], value, 0)
 
 
 @np.errstate(**QUIET)
 def cross_entropy_probs(x, target, weight, loss, lse, *, label_smoothing=0.0):
     """loss = sum_c a[c] * (lse - x[c]),  a = w * ((1 - s) * target + s/C); target (B,C,L) like x, probabilities."""
-    lse[...] = _log_sum_exp(x)
-    loss[...] = (_wanted(target, weight, label_smoothing) * (lse[:, None] - x)).sum(1)
+    loss[...] = (_wanted(target, weight, label_smoothing) * (_log_sum_exp(x, lse) - x)).sum(1)
 
 
 @np.errstate(**QUIET)
 def cross_entropy_probs_backward(x, target, weight, lse, dloss, dx, *, label_smoothing=0.0):
     """dx[c] = dloss * (exp(x[c] - lse) * sum(a) - a[c]); dloss (B,L), or one value for all."""
     a = _wanted(target, weight, label_smoothing)
-    dx[...] = _spread(dloss, lse) * (np.exp(x - lse[:, None]) * a.sum(1, keepdims=True) - a)
+    dx[...] = _spread(dloss) * (np.exp(x - _whole(lse)) * a.sum(1, keepdims=True) - a)
 
 
 @np.errstate(**QUIET)
 def cross_entropy_probs_backward_target(x, weight, lse, dloss, dtarget, *, label_smoothing=0.0):
     """dtarget[c] = dloss * (1 - s) * w[c] * (lse - x[c])."""
     w = 1.0 if weight is None else weight[:, None]
-    dtarget[...] = _spread(dloss, lse) * ((1 - label_smoothing) * w * (lse[:, None] - x))
+    dtarget[...] = _spread(dloss) * ((1 - label_smoothing) * w * (_whole(lse) - x))
 
 
 @np.errstate(**QUIET)
@@ -111,7 +109,7 @@ def nll_loss_backward(target, weight, dloss, dx, *, ignore_index=-100):
     kept, t = _labels("nll_loss_backward", target, ignore_index, dx.shape[1])
     dx[...] = 0
     if dx.size:
-        value = -np.broadcast_to(dloss, t.shape) if dloss.size == 1 else -dloss
+        value = -np.broadcast_to(dloss, t.shape)
         value = np.where(kept, value if weight is None else weight[t] * value, 0)
         np.put_along_axis(dx, t[:, None], value[:, None].astype(dx.dtype), 1)
 
@@ -135,11 +133,19 @@ def _largest(x):
     return x.max(1, keepdims=True, initial=-np.inf)
 
 
-def _log_sum_exp(x):
-    """log(sum_c exp(x)) over axis 1, float64."""
+def _log_sum_exp(x, lse):
+    """log(sum_c exp(x)) over axis 1, float64 (B,1,L); also written to lse as two numbers."""
     wide = x.astype(np.float64)
     m = _largest(wide)
-    return (m + np.log(np.exp(wide - m).sum(1, keepdims=True)))[:, 0]
+    value = m + np.log(np.exp(wide - m).sum(1, keepdims=True))
+    lse[0] = value[:, 0]
+    lse[1] = value[:, 0] - lse[0]
+    return value
+
+
+def _whole(lse):
+    """The two numbers of lse as one, float64 (B,1,L)."""
+    return (lse[0].astype(np.float64) + lse[1])[:, None]
 
 
 def _labels(name, target, ignore_index, C):
@@ -160,6 +166,6 @@ def _wanted(target, weight, label_smoothing):
     return a if weight is None else a * weight[:, None]
 
 
-def _spread(dloss, like):
-    """dloss as (B,1,L), or as it is where it is one value."""
-    return dloss.reshape(1, 1, 1) if dloss.size == 1 else dloss.reshape(like.shape)[:, None]
+def _spread(dloss):
+    """dloss (B,L) or one value, to be multiplied with (B,C,L)."""
+    return dloss.reshape(1, 1, 1) if dloss.size == 1 else dloss[:, None]

@@ -11,7 +11,4 @@ from minilayer.layers.loss import CrossEntropyLoss, MSELoss
 from minilayer.layers.normalization import BatchNorm1d, BatchNorm2d, LayerNorm
 from minilayer.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 
-__all__ = ["AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "CrossEntropyLoss", "Dropout",
-           "Embedding", "Flatten", "GELU", "Identity", "Layer", "LayerNorm", "Linear", "LogSoftmax", "MSELoss",
-           "MaxPool2d", "Module", "ModuleDict", "ModuleList", "Parameter", "ReLU", "Sequential", "Sigmoid", "Softmax",
-           "Tanh"]
+__all__ = [name for name, value in list(vars().items()) if isinstance(value, type)]

@@ -15,7 +15,8 @@ import warnings
 from collections import OrderedDict, namedtuple
 
 from minilayer.ops.boundary import Boundary
-from minilayer.tape import apply, cast, thread_state
+from minilayer.state import thread_state
+from minilayer.tape import apply, cast
 from minilayer.tensor import Hook, Tensor, as_dtype
 
 PARAMETER, BUFFER, CHILD = "parameter", "buffer", "layer"

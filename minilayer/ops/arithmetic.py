@@ -11,19 +11,8 @@ import cython
 
 from minilayer._ext.dispatch import Family, family
 from minilayer.device import broadcast_shapes, cast, empty, empty_broadcast, empty_like
-from minilayer.tape import (
-    Node,
-    Op,
-    TensorBase,
-    apply,
-    apply2,
-    boolean,
-    constant,
-    elementwise_cost,
-    float32,
-    result_type,
-    wrap,
-)
+from minilayer.dtypes import boolean, float32, result_type
+from minilayer.tape import Node, Op, TensorBase, apply, apply2, constant, elementwise_cost, wrap
 from minilayer.tape import cast as cast_tensor
 
 kernels = cython.declare(Family, family("arithmetic"))
@@ -327,7 +316,8 @@ class Where(Op):
 
     def forward(self, node: Node, c, a, b):
         if c.dtype.kind != "b":
-            raise TypeError(f"where: expected a condition of bools, got {c.dtype}; compare it, as in where(x != 0, a, b)")
+            raise TypeError(f"where: expected a condition of bools, got {c.dtype}; compare it, as in "
+                            "where(x != 0, a, b)")
         y = empty(broadcast_shapes("where", c.shape, a.shape, b.shape), a.dtype, a)
         kernels.on(a).where(c, a, b, y)
         node.save(c)
@@ -373,7 +363,7 @@ def mul(input, other):
 
 
 def div(input, other, *, rounding_mode=None):
-    """input / other as floats; with rounding_mode "floor" or "trunc" rounded down or towards zero, integers staying integers"""
+    """input / other as floats; rounding_mode "floor" rounds down and "trunc" towards zero, integers staying integers"""
     if rounding_mode is None:
         return apply2(_DIV, input, other)
     if rounding_mode == "floor":
@@ -466,5 +456,6 @@ def where(condition, input, other):
         raise TypeError(f"where: expected a tensor of bools as condition, got {type(condition).__name__}")
     dtype = result_type(input, other)
     like = condition.array if condition.array.dtype == dtype else empty((0,), dtype, condition.array)
-    sides = [cast_tensor(x, dtype) if isinstance(x, TensorBase) else wrap(constant(x, like, "where")) for x in (input, other)]
+    sides = [cast_tensor(x, dtype) if isinstance(x, TensorBase) else wrap(constant(x, like, "where"))
+             for x in (input, other)]
     return apply(_WHERE, condition, *sides)

@@ -32,6 +32,7 @@ class Conv2d(Op):
     ways back: to dx[b, c, p s + k d - t, ...] times w, to dw[o,c,k,l] times x, and its sum over b, p, q is dbias.
     """
     name = "conv2d"
+    required = 2
 
     def __init__(self, stride, padding, dilation, groups):
         self.stride = stride            # (along H, along W)

@@ -8,12 +8,15 @@ compose theirs here.
 import math
 import numbers
 
-from minilayer._ext.dispatch import family
+import cython
+
+from minilayer._ext.dispatch import Family, family
 from minilayer.device import cast, empty, empty_like, full, zeros
-from minilayer.tape import Op, TensorBase, apply, boolean, elementwise_cost, float32
+from minilayer.dtypes import boolean, float32
+from minilayer.tape import Node, Op, apply, elementwise_cost, expect_tensor
 from minilayer.tape import cast as cast_tensor
 
-kernels = family("elementwise")
+kernels = cython.declare(Family, family("elementwise"))
 arithmetic = family("arithmetic")
 
 
@@ -23,14 +26,14 @@ class Unary(Op):
     saves = ""
     flops = 1                       # of a value forward
 
-    def forward(self, node, x):
+    def forward(self, node: Node, x):
         y = empty_like(x)
         getattr(kernels.on(x), self.name)(x, y)
         if self.saves:
             node.save(x if self.saves == "x" else y)
         return y
 
-    def backward(self, node, dy):
+    def backward(self, node: Node, dy):
         (saved,) = node.saved
         dx = empty_like(dy)
         getattr(kernels.on(dy), self.name + "_backward")(saved, dy, dx)
@@ -54,17 +57,17 @@ class Neg(Unary):
     name = "neg"
     promotes = None
 
-    def forward(self, node, x):
+    def forward(self, node: Node, x):
         if x.dtype.kind == "b":
             raise TypeError("neg: expected numbers, got bool; use ~ or logical_not")
         return Unary.forward(self, node, x)
 
-    def backward(self, node, dy):
+    def backward(self, node: Node, dy):
         dx = empty_like(dy)
         kernels.on(dy).neg(dy, dx)
         return dx
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         return neg(dy)
 
 
@@ -74,7 +77,7 @@ class Abs(Unary):
     promotes = None
     saves = "x"
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (x,) = node.saved_tensors
         return dy * sign(x.detach())
 
@@ -85,7 +88,7 @@ class Square(Unary):
     promotes = None
     saves = "x"
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (x,) = node.saved_tensors
         return dy * x * 2.0
 
@@ -95,7 +98,7 @@ class Reciprocal(Unary):
     name = "reciprocal"
     saves = "y"
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (y,) = node.saved_tensors
         return neg(dy * y * y)
 
@@ -105,7 +108,7 @@ class Sqrt(Unary):
     name = "sqrt"
     saves = "y"
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (y,) = node.saved_tensors
         return dy / (y * 2.0)
 
@@ -115,7 +118,7 @@ class Rsqrt(Unary):
     name = "rsqrt"
     saves = "y"
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (y,) = node.saved_tensors
         return dy * y * y * y * -0.5
 
@@ -128,11 +131,11 @@ class Exp(Unary):
     saves = "y"
     flops = 10
 
-    def backward(self, node, dy):
+    def backward(self, node: Node, dy):
         (y,) = node.saved
         return _product(dy, y)
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (y,) = node.saved_tensors
         return dy * y
 
@@ -143,13 +146,13 @@ class Expm1(Unary):
     saves = "y"
     flops = 10
 
-    def backward(self, node, dy):
+    def backward(self, node: Node, dy):
         (y,) = node.saved
         dx = _product(dy, y)
         arithmetic.on(dx).add(dx, dy, dx)
         return dx
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (y,) = node.saved_tensors
         return dy * (y + 1.0)
 
@@ -160,7 +163,7 @@ class Log(Unary):
     saves = "x"
     flops = 12
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (x,) = node.saved_tensors
         return dy / x
 
@@ -171,14 +174,14 @@ class Log1p(Unary):
     saves = "x"
     flops = 14
 
-    def backward(self, node, dy):
+    def backward(self, node: Node, dy):
         (x,) = node.saved
         dx = empty_like(dy)
         arithmetic.on(dy).add(x, full((), 1.0, x.dtype, x), dx)
         arithmetic.on(dy).div(dy, dx, dx)
         return dx
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (x,) = node.saved_tensors
         return dy / (x + 1.0)
 
@@ -191,14 +194,14 @@ class Sin(Unary):
     saves = "x"
     flops = 15
 
-    def backward(self, node, dy):
+    def backward(self, node: Node, dy):
         (x,) = node.saved
         dx = empty_like(dy)
         kernels.on(dy).cos(x, dx)
         arithmetic.on(dy).mul(dx, dy, dx)
         return dx
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (x,) = node.saved_tensors
         return dy * cos(x)
 
@@ -209,7 +212,7 @@ class Cos(Unary):
     saves = "x"
     flops = 15
 
-    def backward(self, node, dy):
+    def backward(self, node: Node, dy):
         (x,) = node.saved
         dx = empty_like(dy)
         kernels.on(dy).sin(x, dx)
@@ -217,7 +220,7 @@ class Cos(Unary):
         kernels.on(dy).neg(dx, dx)
         return dx
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (x,) = node.saved_tensors
         return neg(dy * sin(x))
 
@@ -230,7 +233,7 @@ class Tanh(Unary):
     saves = "y"
     flops = 14
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (y,) = node.saved_tensors
         return dy * (1.0 - y * y)
 
@@ -241,7 +244,7 @@ class Sigmoid(Unary):
     saves = "y"
     flops = 14
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (y,) = node.saved_tensors
         return dy * ((1.0 - y) * y)
 
@@ -252,12 +255,12 @@ class Relu(Unary):
     promotes = None
     saves = "y"
 
-    def forward(self, node, x):
+    def forward(self, node: Node, x):
         if x.dtype.kind == "b":
             raise TypeError("relu: expected numbers, got bool; convert with .float()")
         return Unary.forward(self, node, x)
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (y,) = node.saved_tensors
         return dy * cast_tensor(y.detach() > 0, dy.array.dtype)
 
@@ -268,7 +271,7 @@ class Erf(Unary):
     saves = "x"
     flops = 20
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (x,) = node.saved_tensors
         return dy * exp(neg(x * x)) * (2 / math.sqrt(math.pi))
 
@@ -285,19 +288,19 @@ class Gelu(Unary):
     def __init__(self, approximate="none"):
         self.approximate = approximate
 
-    def forward(self, node, x):
+    def forward(self, node: Node, x):
         y = empty_like(x)
         kernels.on(x).gelu(x, y, approximate=self.approximate)
         node.save(x)
         return y
 
-    def backward(self, node, dy):
+    def backward(self, node: Node, dy):
         (x,) = node.saved
         dx = empty_like(dy)
         kernels.on(dy).gelu_backward(x, dy, dx, approximate=self.approximate)
         return dx
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (x,) = node.saved_tensors
         if self.approximate == "none":
             density = exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
@@ -323,23 +326,29 @@ class Clamp(Unary):
         self.min = min
         self.max = max
 
-    def forward(self, node, x):
+    def forward(self, node: Node, x):
         if x.dtype.kind == "b":
             raise TypeError("clamp: expected numbers, got bool; convert with .float()")
         if x.dtype.kind != "f" and (isinstance(self.min, float) or isinstance(self.max, float)):
             x = cast(x, float32)
+        if x.dtype.kind != "f":
+            bits = 8 * x.dtype.itemsize - (x.dtype.kind == "i")
+            for bound in (self.min, self.max):
+                if bound is not None and not (0 if x.dtype.kind == "u" else -(1 << bits)) <= bound < 1 << bits:
+                    raise ValueError(f"clamp: the bound {bound} does not fit in {x.dtype}; leave it out, or convert "
+                                     "with .float()")
         y = empty_like(x)
         kernels.on(x).clamp(x, y, low=self.min, high=self.max)
         node.save(x)
         return y
 
-    def backward(self, node, dy):
+    def backward(self, node: Node, dy):
         (x,) = node.saved
         dx = empty_like(dy)
         kernels.on(dy).clamp_backward(x, dy, dx, low=self.min, high=self.max)
         return dx
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         (x,) = node.saved_tensors
         inside = None
         x = x.detach()
@@ -356,10 +365,10 @@ class Step(Unary):
     """A function that is constant between jumps: dx = 0."""
     promotes = None
 
-    def backward(self, node, dy):
+    def backward(self, node: Node, dy):
         return zeros(dy.shape, dy.dtype, dy)
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         return dy * 0.0
 
     def cost(self, shapes, out_shapes):
@@ -397,7 +406,7 @@ class Question(Op):
     """y = whether x is so, a bool"""
     differentiable = False
 
-    def forward(self, node, x):
+    def forward(self, node: Node, x):
         y = empty(x.shape, boolean, x)
         getattr(kernels.on(x), self.name)(x, y)
         return y
@@ -436,140 +445,143 @@ _ISNAN, _ISINF, _ISFINITE, _LOGICAL_NOT = IsNan(), IsInf(), IsFinite(), LogicalN
 _GELU = {"none": Gelu("none"), "tanh": Gelu("tanh")}
 
 
+def _apply(op, input):
+    expect_tensor(op.name, input)
+    return apply(op, input)
+
+
 def neg(input):
     """-input"""
-    return apply(_NEG, input)
+    return _apply(_NEG, input)
 
 
 def abs(input):
     """|input|; gradient 0 at 0"""
-    return apply(_ABS, input)
+    return _apply(_ABS, input)
 
 
 def sign(input):
     """1, 0 or -1"""
-    return apply(_SIGN, input)
+    return _apply(_SIGN, input)
 
 
 def square(input):
     """input times itself"""
-    return apply(_SQUARE, input)
+    return _apply(_SQUARE, input)
 
 
 def reciprocal(input):
     """1 / input"""
-    return apply(_RECIPROCAL, input)
+    return _apply(_RECIPROCAL, input)
 
 
 def sqrt(input):
     """The square root; its gradient at 0 is infinite"""
-    return apply(_SQRT, input)
+    return _apply(_SQRT, input)
 
 
 def rsqrt(input):
     """1 / sqrt(input)"""
-    return apply(_RSQRT, input)
+    return _apply(_RSQRT, input)
 
 
 def exp(input):
     """e to the power of input"""
-    return apply(_EXP, input)
+    return _apply(_EXP, input)
 
 
 def expm1(input):
     """e^input - 1, exact also near 0"""
-    return apply(_EXPM1, input)
+    return _apply(_EXPM1, input)
 
 
 def log(input):
     """The natural logarithm"""
-    return apply(_LOG, input)
+    return _apply(_LOG, input)
 
 
 def log1p(input):
     """log(1 + input), exact also near 0"""
-    return apply(_LOG1P, input)
+    return _apply(_LOG1P, input)
 
 
 def sin(input):
     """The sine of an angle in radians"""
-    return apply(_SIN, input)
+    return _apply(_SIN, input)
 
 
 def cos(input):
     """The cosine of an angle in radians"""
-    return apply(_COS, input)
+    return _apply(_COS, input)
 
 
 def tanh(input):
     """The hyperbolic tangent"""
-    return apply(_TANH, input)
+    return _apply(_TANH, input)
 
 
 def sigmoid(input):
     """1 / (1 + e^-input)"""
-    return apply(_SIGMOID, input)
+    return _apply(_SIGMOID, input)
 
 
 def relu(input):
     """max(input, 0); gradient 0 at 0"""
-    return apply(_RELU, input)
+    return _apply(_RELU, input)
 
 
 def erf(input):
     """The error function"""
-    return apply(_ERF, input)
+    return _apply(_ERF, input)
 
 
 def gelu(input, approximate="none"):
     """input times the normal distribution function of input; approximate="tanh" for the cheaper formula"""
     if approximate not in _GELU:
         raise ValueError(f'gelu: expected approximate="none" or "tanh", got {approximate!r}')
-    return apply(_GELU[approximate], input)
+    return _apply(_GELU[approximate], input)
 
 
 def floor(input):
     """The largest integer not above input"""
-    return apply(_FLOOR, input)
+    return _apply(_FLOOR, input)
 
 
 def ceil(input):
     """The smallest integer not below input"""
-    return apply(_CEIL, input)
+    return _apply(_CEIL, input)
 
 
 def round(input):
     """The nearest integer; halves go to the even one"""
-    return apply(_ROUND, input)
+    return _apply(_ROUND, input)
 
 
 def trunc(input):
     """input without its fraction"""
-    return apply(_TRUNC, input)
+    return _apply(_TRUNC, input)
 
 
 def clamp(input, min=None, max=None):
     """input kept between min and max (numbers; None for no bound); gradient 1 at both"""
-    if isinstance(input, TensorBase) and input.array.dtype.kind in "iu" and (isinstance(min, float) or isinstance(max, float)):
-        input = cast_tensor(input, float32)
-    return apply(Clamp(min, max), input)
+    return _apply(Clamp(min, max), input)
 
 
 def isnan(input):
     """Where input is NaN"""
-    return apply(_ISNAN, input)
+    return _apply(_ISNAN, input)
 
 
 def isinf(input):
     """Where input is infinite"""
-    return apply(_ISINF, input)
+    return _apply(_ISINF, input)
 
 
 def isfinite(input):
     """Where input is neither infinite nor NaN"""
-    return apply(_ISFINITE, input)
+    return _apply(_ISFINITE, input)
 
 
 def logical_not(input):
     """Where input is zero (or False)"""
-    return apply(_LOGICAL_NOT, input)
+    return _apply(_LOGICAL_NOT, input)

@@ -5,7 +5,8 @@ they came, so the result has the same bits for any number of threads.
 """
 from minilayer._ext.dispatch import family
 from minilayer.device import cast, contiguous, empty
-from minilayer.tape import Cost, Op, apply, int64
+from minilayer.dtypes import int64
+from minilayer.tape import Cost, Op, apply
 
 kernels = family("embedding")
 
@@ -16,6 +17,7 @@ class Embedding(Op):
     index any shape, weight (V, D), y index.shape + (D,). Row `padding_idx` gets no gradient.
     """
     name = "embedding"
+    required = 2
 
     def __init__(self, padding_idx):
         self.padding_idx = padding_idx

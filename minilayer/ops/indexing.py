@@ -2,7 +2,7 @@
 
     getitem     ints, slices, None and Ellipsis give a view (Slice). Masks and integer arrays give a copy: every index
                 becomes one flat row number, checked against the bounds, and the rows are taken (Take).
-    setitem     the same two ways, written in place (Copy into the view, or Put).
+    setitem     the same two ways, written in place (PutSlice, or Put).
 
 Take and its mirror image Spread (add rows into zeros) are each other's gradient, so both can be differentiated again.
 Rules and placement are PyTorch's: ints are applied first; index arrays side by side put their axes in their place,
@@ -11,10 +11,11 @@ index arrays with slices between them put theirs in front; a slice's step must b
 import numpy as np
 
 from minilayer._ext.dispatch import family
-from minilayer.device import (broadcast_shapes, broadcast_to, cast, contiguous, copy, device_of, empty, empty_like, full,
+from minilayer.device import (address, broadcast_shapes, broadcast_to, cast, contiguous, copy, device_of, empty, empty_like, full,
                               normalize_axis, zeros)
 from minilayer.device import to_device as move
-from minilayer.tape import Cost, Op, TensorBase, address, apply, apply_inplace, elementwise_cost, wrap
+from minilayer.inplace import apply_inplace
+from minilayer.tape import Cost, Op, TensorBase, apply, elementwise_cost, expect_tensor, wrap
 from minilayer.tape import cast as cast_tensor
 
 arithmetic = family("arithmetic")
@@ -124,6 +125,7 @@ class Fill(Op):
 
 def clone(x):
     """A copy of x in memory of its own; gradients flow through it."""
+    expect_tensor("clone", x)
     return apply(Clone(), x)
 
 
@@ -156,17 +158,9 @@ def _number(name, value, x):
 
 
 def _write(name, target, value):
-    shape = value.array.shape
-    while len(shape) > target.array.ndim and shape[0] == 1:      # PyTorch drops leading axes of size 1 here
-        shape = shape[1:]
-    if shape != value.array.shape:
-        value = value.reshape(shape)
-    if len(shape) > target.array.ndim or any([n not in (1, m) for n, m in zip(reversed(shape), reversed(target.array.shape))]):
-        raise ValueError(f"{name}: expected values that broadcast to shape {target.array.shape}, got {value.array.shape}")
+    value = _fitted(name, value, target, target.array.shape, False)
     if target.array.dtype.kind != "f" and value.requires_grad:
         value = value.detach()
-    if device_of(value.array) != device_of(target.array):
-        value = apply(ToDevice(device_of(target.array)), value)
     return apply_inplace(Copy(), target, value)
 
 
@@ -228,6 +222,49 @@ class Unslice(Op):
 
     def cost(self, shapes, out_shapes):
         return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+class PutSlice(Op):
+    """target[index] = value, in place (`value` a tensor, or a number in the op); dvalue = dy[index], dtarget = dy with
+    zeros there."""
+    name = "put_slice"
+    broadcasts = True
+
+    def __init__(self, index, number=None):
+        self._index = index
+        self.number = number
+
+    def write(self, target, *value):
+        region = target[(*self._index, Ellipsis)]
+        if value:
+            kernels.on(target).copy(value[0], region)
+        else:
+            kernels.on(target).fill(region, value=self.number)
+
+    def forward_inplace(self, node, target, *value):
+        self.write(target, *value)
+
+    def forward(self, node, target, *value):
+        y = copy(target)
+        self.write(y, *value)
+        return y
+
+    def backward(self, node, dy):
+        dtarget = None
+        if node.needs(0):
+            dtarget = copy(dy)
+            kernels.on(dy).fill(dtarget[(*self._index, Ellipsis)], value=0)
+        return dtarget if self.number is not None else (dtarget, dy[(*self._index, Ellipsis)])
+
+    def backward_graph(self, node, dy):
+        dtarget = apply(PutSlice(self._index, 0), dy)
+        return dtarget if self.number is not None else (dtarget, apply(Slice(self._index), dy))
+
+    def cost(self, shapes, out_shapes):
+        return Cost(0, 0, 8 * _size(shapes[-1]), 8 * _size(out_shapes[0]))
+
+    def settings(self):
+        return show_index(self._index) + ("" if self.number is None else f", {self.number}")
 
 
 def show_index(index) -> str:
@@ -581,13 +618,15 @@ def setitem(x, index, value):
     elif not isinstance(value, TensorBase):
         value = _number("setitem", value, x)
     basic, advanced = parse_index("setitem", array, index)
-    part = x if _whole(basic, array.shape) else apply(Slice(basic), x)
     if not advanced:
         if not isinstance(value, TensorBase):
-            apply_inplace(Fill(value), part)
-        elif not _same_place(value.array, part.array):      # x[i] += v ends with x[i] = x[i]
-            _write("setitem", part, value)
+            apply_inplace(PutSlice(basic, value), x)
+            return
+        region = array[(*basic, Ellipsis)]
+        if not _same_place(value.array, region):            # x[i] += v ends with x[i] = x[i]
+            apply_inplace(PutSlice(basic), x, _fitted("setitem", value, x, region.shape))
         return
+    part = x if _whole(basic, array.shape) else apply(Slice(basic), x)
     number = not isinstance(value, TensorBase)
     if number:
         value = wrap(full((), value, array.dtype, array))
@@ -602,8 +641,9 @@ def setitem(x, index, value):
     apply_inplace(Put(rows, shape), part, value, wrap(flat))
 
 
-def _fitted(name, value, target, shape):
-    """A tensor to write, in target's dtype and with no more axes than `shape`."""
+def _fitted(name, value, target, shape, in_dtype=True):
+    """A tensor to write, on target's device, in its dtype and with no more axes than `shape` (PyTorch drops leading
+    axes of size 1 here)."""
     own = value.array.shape
     while len(own) > len(shape) and own[0] == 1:
         own = own[1:]
@@ -613,7 +653,7 @@ def _fitted(name, value, target, shape):
         value = value.reshape(own)
     if device_of(value.array) != device_of(target.array):
         value = apply(ToDevice(device_of(target.array)), value)
-    return cast_tensor(value, target.array.dtype)
+    return cast_tensor(value, target.array.dtype) if in_dtype else value
 
 
 def _same_place(a, b) -> bool:
@@ -625,6 +665,7 @@ def _same_place(a, b) -> bool:
 
 def masked_fill(x, mask, value):
     """x with `value` (a number or 0-d tensor) where the bool mask, which broadcasts with x, is True."""
+    expect_tensor("masked_fill", x)
     if not isinstance(mask, TensorBase) or mask.array.dtype != boolean:
         raise TypeError(f"masked_fill: expected a bool tensor as mask, got "
                         f"{mask.array.dtype if isinstance(mask, TensorBase) else type(mask).__name__}; "
@@ -643,6 +684,7 @@ def masked_fill(x, mask, value):
 
 def masked_select(x, mask):
     """The elements of x where the bool mask, which broadcasts with x, is True, as a 1-d tensor."""
+    expect_tensor("masked_select", x)
     shape = broadcast_shapes("masked_select", x.array.shape, mask.array.shape)
     return x.expand(shape)[mask.expand(shape)]
 
@@ -673,6 +715,7 @@ def _places(name, x, dim, index):
 
 def gather(x, dim, index):
     """y[i, j, k] = x[index[i, j, k], j, k] for dim 0, and alike for the others; y has index's shape."""
+    expect_tensor("gather", x)
     flat = _places("gather", x, dim, index)
     return apply(Take(x.array.size, index.array.shape), x, wrap(flat))
 
@@ -680,6 +723,7 @@ def gather(x, dim, index):
 def scatter(x, dim, index, src):
     """x with y[index[i, j, k], j, k] = src[i, j, k] for dim 0, and alike for the others; src a tensor or a number.
     Of equal places the last wins."""
+    expect_tensor("scatter", x)
     flat = _places("scatter", x, dim, index)
     if isinstance(src, TensorBase):
         src = cast_tensor(_corner("scatter", src, index), x.array.dtype)
@@ -690,6 +734,7 @@ def scatter(x, dim, index, src):
 
 def scatter_add(x, dim, index, src):
     """x with src[i, j, k] added at [index[i, j, k], j, k] for dim 0, and alike for the others; equal places add up."""
+    expect_tensor("scatter_add", x)
     flat = _places("scatter_add", x, dim, index)
     src = cast_tensor(_corner("scatter_add", src, index), x.array.dtype)
     return x + apply(Spread(x.array.size, x.array.shape), src, wrap(flat))
@@ -705,6 +750,7 @@ def _corner(name, src, index):
 
 def index_select(x, dim, index):
     """The slices of x along `dim` that a 1-d index names."""
+    expect_tensor("index_select", x)
     axis = normalize_axis("index_select", dim, x.array.ndim)
     if not isinstance(index, TensorBase) or index.array.ndim > 1:
         raise ValueError("index_select: expected a 1-d integer tensor as index, got "
@@ -714,6 +760,7 @@ def index_select(x, dim, index):
 
 def nonzero(x):
     """The coordinates of the elements that are not 0, in C order: int64, (count, x.ndim)."""
+    expect_tensor("nonzero", x)
     count = kernels.on(x.array).count_nonzero(x.array)
     index = empty((count, x.array.ndim), int64, x.array)
     kernels.on(x.array).nonzero(x.array, index)
@@ -723,6 +770,7 @@ def nonzero(x):
 def one_hot(x, num_classes=-1):
     """y[..., c] = 1 where x[...] = c, else 0: int64, one more axis, of size num_classes (by default the largest label
     plus 1)."""
+    expect_tensor("one_hot", x)
     array = x.array
     if array.dtype.kind not in "iu":
         raise TypeError(f"one_hot: expected integer labels, got {array.dtype}; use .long()")

@@ -43,6 +43,7 @@ class Matmul(Op):
     and that axis is left out of y.
     """
     name = "matmul"
+    required = 2
 
     def forward(self, node, a, b):
         _check_dtypes("matmul", a, b)
@@ -154,6 +155,7 @@ class Linear(Op):
     x (..., K), w (N, K), b (N,) or None, y (..., N). relu'(0) = 0, so y > 0 tells where the gradient passes.
     """
     name = "linear"
+    required = 2
 
     def __init__(self, activation=None):
         self.activation = activation

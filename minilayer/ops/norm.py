@@ -5,7 +5,8 @@ one subtraction and one product a value, less than reading them from memory.
 """
 from minilayer._ext.dispatch import family
 from minilayer.device import contiguous, empty, empty_like, full
-from minilayer.tape import Cost, Op, TensorBase, apply, float64
+from minilayer.dtypes import float64
+from minilayer.tape import Cost, Op, TensorBase, apply
 
 kernels = family("norm")
 
@@ -125,8 +126,8 @@ class BatchNorm(Op):
         x = contiguous(x)
         B, L = x.shape[0], _product(x.shape[2:])
         if self.training and B * L == 1:
-            raise ValueError(f"batch_norm: expected more than one value a channel in training mode, got shape {x.shape}: "
-                             "its variance is zero; use a larger batch, or .eval()")
+            raise ValueError("batch_norm: expected more than one value a channel in training mode, got shape "
+                             f"{x.shape}: its variance is zero; use a larger batch, or .eval()")
         y = empty_like(x)
         x3, y3 = x.reshape((B, C, L)), y.reshape((B, C, L))
         w1, b1 = _flat(w), _flat(b)
@@ -164,8 +165,8 @@ class BatchNorm(Op):
 
     def cost(self, shapes, out_shapes):
         n, c = _product(shapes[0]), shapes[0][1]
-        return Cost((8 if self.training else 3) * n, (10 if self.training else 5) * n, 4 * ((3 if self.training else 2) * n
-                    + 4 * c), 4 * (5 * n + 5 * c))
+        flops = (8, 10) if self.training else (3, 5)
+        return Cost(flops[0] * n, flops[1] * n, 4 * ((3 if self.training else 2) * n + 4 * c), 4 * (5 * n + 5 * c))
 
 
 def _copied(x):
@@ -182,10 +183,11 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     weight, bias      of shape normalized_shape; None for 1 and 0
     Ba, Kiros and Hinton, "Layer normalization", 2016.
     """
-    shape = (normalized_shape,) if hasattr(normalized_shape, "__index__") else tuple(normalized_shape)
+    shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
     for n in shape:
         if isinstance(n, bool) or not hasattr(n, "__index__"):
-            raise TypeError(f"layer_norm: expected normalized_shape to be an integer or several, got {normalized_shape!r}")
+            raise TypeError("layer_norm: expected normalized_shape to be an integer or several, got "
+                            f"{normalized_shape!r}")
     if not shape:
         raise ValueError("layer_norm: expected normalized_shape with at least one axis, got ()")
     return apply(LayerNorm(tuple([n.__index__() for n in shape]), float(eps)), x, weight, bias)

@@ -5,7 +5,8 @@ nothing: their gradient depends on shapes alone.
 """
 from minilayer._ext.dispatch import family
 from minilayer.device import contiguous, empty
-from minilayer.tape import Cost, Op, apply, int64
+from minilayer.dtypes import int64
+from minilayer.tape import Cost, Op, apply
 
 kernels = family("pool")
 
@@ -89,8 +90,9 @@ class MaxPool2d(Op):
         B, C = images.shape[:2]
         y = empty((*x.shape[:-2], P, Q), x.dtype, x)
         index = empty(y.shape, int64, x) if self.indices or node.recording else None
-        kernels.on(x).max_pool2d(images, y.reshape((B, C, P, Q)), None if index is None else index.reshape((B, C, P, Q)),
-                                 kernel=self.kernel, stride=self.stride, padding=self.padding, dilation=self.dilation)
+        kernels.on(x).max_pool2d(
+            images, y.reshape((B, C, P, Q)), None if index is None else index.reshape((B, C, P, Q)),
+            kernel=self.kernel, stride=self.stride, padding=self.padding, dilation=self.dilation)
         self._shape = x.shape
         node.save(index)                                    # where each value came from
         return (y, index) if self.indices else y
@@ -181,11 +183,12 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
     """The largest value of each window.
 
     x               (B, C, H, W) or (C, H, W), float
-    kernel_size, stride, padding, dilation  integers or pairs (height, width); stride defaults to kernel_size; padding at
-                    most half the kernel counts as minus infinity
+    kernel_size, stride, padding, dilation  integers or pairs (height, width); stride defaults to kernel_size; padding,
+                    at most half the kernel, counts as minus infinity
     ceil_mode       also windows that hang over the image's right and lower edge
     return_indices  give (y, indices), the place h W + w of each value in its image
-    Returns (B, C, P, Q), P = floor((H + 2 padding - dilation (K-1) - 1) / stride) + 1. Of equal values the first counts.
+    Returns (B, C, P, Q), P = floor((H + 2 padding - dilation (K-1) - 1) / stride) + 1. Of equal values the first
+    counts.
     """
     kernel, stride, padding, dilation = _windows("max_pool2d", kernel_size, stride, padding, dilation)
     return apply(MaxPool2d(kernel, stride, padding, dilation, bool(ceil_mode), bool(return_indices)), x)

@@ -11,7 +11,7 @@ import numpy as np
 
 from minilayer._ext.dispatch import family
 from minilayer.device import broadcast_to, empty, empty_like, full, normalize_axes, normalize_axis
-from minilayer.tape import Cost, Op, TensorBase, apply
+from minilayer.tape import Cost, Op, TensorBase, apply, expect_tensor
 from minilayer.tape import cast as cast_tensor
 
 arithmetic = family("arithmetic")
@@ -41,9 +41,8 @@ def _count(shape, axes) -> int:
     return n
 
 
-class Reduction(Op):
+class _Reduction(Op):
     """What reductions over `axes` share."""
-    name = "reduction"
 
     def __init__(self, axes, keepdim):
         self.axes = axes
@@ -59,9 +58,6 @@ class Reduction(Op):
         """dy as a view of x's shape."""
         return broadcast_to(dy.reshape(_kept(self._shape, self.axes)), self._shape)
 
-    def forward(self, node, x):
-        raise NotImplementedError
-
     def cost(self, shapes, out_shapes):
         n, m = _size(shapes[0]), _size(out_shapes[0])
         return Cost(n, n, 4 * (n + m), 4 * (n + m))
@@ -74,7 +70,7 @@ def _size(shape) -> int:
     return n
 
 
-class Sum(Reduction):
+class Sum(_Reduction):
     """y = sum of x over axes; dx = dy, seen in x's shape."""
     name = "sum"
 
@@ -113,7 +109,7 @@ class Mean(Sum):
         return Sum.backward_graph(self, node, dy / builtins.max(1, _count(self._shape, self.axes)))
 
 
-class Prod(Reduction):
+class Prod(_Reduction):
     """y = product of x over axes; dx_i = dy * product of the other x, right where some are 0."""
     name = "prod"
 
@@ -134,7 +130,7 @@ class Prod(Reduction):
         return Cost(n, 4 * n, 4 * (n + m), 16 * n)
 
 
-class Max(Reduction):
+class Max(_Reduction):
     """y = maximum of x over axes; dx = dy, shared evenly among the x that equal y."""
     name = "amax"
     kernel = "max"
@@ -228,7 +224,7 @@ class Argmin(Argmax):
     name = "argmin"
 
 
-class Any(Reduction):
+class Any(_Reduction):
     """y = is any element over axes not 0?"""
     name = "any"
     differentiable = False
@@ -270,7 +266,7 @@ class Cumsum(_AlongAxis):
         return Cost(n, n, 8 * n, 8 * n)
 
 
-class Var(Reduction):
+class Var(_Reduction):
     """y = sum of (x - mean x)^2 over axes / (n - correction); dx = dy 2 (x - mean x) / (n - correction)"""
     name = "var"
 
@@ -360,7 +356,7 @@ def _divide_or_zero(a, b):
     return q
 
 
-class Norm(Reduction):
+class Norm(_Reduction):
     """y = sqrt(sum of x^2 over axes); dx = dy x / y, and 0 where y is 0"""
     name = "norm"
 
@@ -384,7 +380,7 @@ class Norm(Reduction):
         return x * (dy / y).masked_fill(y == 0, 0).reshape(_kept(x.shape, self.axes))
 
 
-class LogSumExp(Reduction):
+class LogSumExp(_Reduction):
     """y = log(sum of exp(x) over axes), with the maximum taken out first so that nothing overflows;
     dx = dy exp(x - y)"""
     name = "logsumexp"
@@ -432,6 +428,7 @@ class LogSumExp(Reduction):
 
 def sum(x, dim=None, keepdim=False, *, dtype=None):
     """Sum over `dim`. Integers and bools are summed in int64; `dtype` casts x first."""
+    expect_tensor("sum", x)
     if dtype is not None:
         x = cast_tensor(x, np.dtype(dtype))
     return apply(Sum(normalize_axes("sum", dim, x.array.ndim), keepdim), x)
@@ -439,6 +436,7 @@ def sum(x, dim=None, keepdim=False, *, dtype=None):
 
 def mean(x, dim=None, keepdim=False, *, dtype=None):
     """Mean over `dim` (no elements: NaN); `dtype` casts x first."""
+    expect_tensor("mean", x)
     if dtype is not None:
         x = cast_tensor(x, np.dtype(dtype))
     _need_float("mean", x)
@@ -447,6 +445,7 @@ def mean(x, dim=None, keepdim=False, *, dtype=None):
 
 def prod(x, dim=None, keepdim=False, *, dtype=None):
     """Product over `dim`. Integers and bools are multiplied in int64; `dtype` casts x first."""
+    expect_tensor("prod", x)
     if dtype is not None:
         x = cast_tensor(x, np.dtype(dtype))
     return apply(Prod(normalize_axes("prod", dim, x.array.ndim), keepdim), x)
@@ -464,6 +463,7 @@ def _need_elements(name, x, axes):
 
 def amax(x, dim=None, keepdim=False):
     """Maximum over `dim`; its gradient is shared evenly among equal maxima."""
+    expect_tensor("amax", x)
     axes = normalize_axes("amax", dim, x.array.ndim)
     _need_elements("amax", x, axes)
     return apply(Max(axes, keepdim), x)
@@ -471,6 +471,7 @@ def amax(x, dim=None, keepdim=False):
 
 def amin(x, dim=None, keepdim=False):
     """Minimum over `dim`; its gradient is shared evenly among equal minima."""
+    expect_tensor("amin", x)
     axes = normalize_axes("amin", dim, x.array.ndim)
     _need_elements("amin", x, axes)
     return apply(Min(axes, keepdim), x)
@@ -479,6 +480,7 @@ def amin(x, dim=None, keepdim=False):
 def max(x, dim=None, keepdim=False):
     """Without `dim`, the maximum of all elements. With it, (values, indices) along that axis: the first of equal maxima,
     which also gets the gradient. With a tensor in its place, the larger of both, element by element."""
+    expect_tensor("max", x)
     if isinstance(dim, TensorBase):
         return x.maximum(dim)
     return _extreme("max", x, dim, keepdim, Max, MaxDim)
@@ -487,6 +489,7 @@ def max(x, dim=None, keepdim=False):
 def min(x, dim=None, keepdim=False):
     """Without `dim`, the minimum of all elements. With it, (values, indices) along that axis: the first of equal minima,
     which also gets the gradient. With a tensor in its place, the smaller of both, element by element."""
+    expect_tensor("min", x)
     if isinstance(dim, TensorBase):
         return x.minimum(dim)
     return _extreme("min", x, dim, keepdim, Min, MinDim)
@@ -504,11 +507,13 @@ def _extreme(name, x, dim, keepdim, over_all, along):
 
 def argmax(x, dim=None, keepdim=False):
     """Place of the maximum along `dim`, or among all elements in C order; the first of equal ones, or of NaNs."""
+    expect_tensor("argmax", x)
     return _place("argmax", x, dim, keepdim, Argmax)
 
 
 def argmin(x, dim=None, keepdim=False):
     """Place of the minimum along `dim`, or among all elements in C order; the first of equal ones, or of NaNs."""
+    expect_tensor("argmin", x)
     return _place("argmin", x, dim, keepdim, Argmin)
 
 
@@ -524,16 +529,19 @@ def _place(name, x, dim, keepdim, op):
 
 def any(x, dim=None, keepdim=False):
     """Is any element over `dim` not 0?"""
+    expect_tensor("any", x)
     return apply(Any(normalize_axes("any", dim, x.array.ndim), keepdim), x)
 
 
 def all(x, dim=None, keepdim=False):
     """Are all elements over `dim` not 0?"""
+    expect_tensor("all", x)
     return apply(All(normalize_axes("all", dim, x.array.ndim), keepdim), x)
 
 
 def cumsum(x, dim, *, dtype=None):
     """Running sum along `dim`; of integers and bools in int64."""
+    expect_tensor("cumsum", x)
     if dtype is not None:
         x = cast_tensor(x, np.dtype(dtype))
     return apply(Cumsum(normalize_axis("cumsum", dim, x.array.ndim)), x)
@@ -542,11 +550,13 @@ def cumsum(x, dim, *, dtype=None):
 def var(x, dim=None, unbiased=True, keepdim=False, *, correction=None):
     """Variance over `dim`: sum of squared distances from the mean / (n - correction), correction 1 unless told
     otherwise (`unbiased=False` is correction 0)."""
+    expect_tensor("var", x)
     return _spread_of("var", Var, x, dim, unbiased, keepdim, correction)
 
 
 def std(x, dim=None, unbiased=True, keepdim=False, *, correction=None):
     """Standard deviation over `dim`: the square root of `var`."""
+    expect_tensor("std", x)
     return _spread_of("std", Std, x, dim, unbiased, keepdim, correction)
 
 
@@ -561,6 +571,7 @@ def _spread_of(name, op, x, dim, unbiased, keepdim, correction):
 
 def norm(x, p=2, dim=None, keepdim=False):
     """The p-norm over `dim`: (sum |x|^p)^(1/p); p = inf: the largest |x|."""
+    expect_tensor("norm", x)
     _need_float("norm", x)
     axes = normalize_axes("norm", dim, x.array.ndim)
     if p == 2 or p == "fro":
@@ -580,10 +591,12 @@ def norm(x, p=2, dim=None, keepdim=False):
 
 def logsumexp(x, dim, keepdim=False):
     """log of the sum of exp(x) over `dim`, without overflow."""
+    expect_tensor("logsumexp", x)
     _need_float("logsumexp", x)
     return apply(LogSumExp(normalize_axes("logsumexp", dim, x.array.ndim), keepdim), x)
 
 
 def count_nonzero(x, dim=None):
     """How many elements over `dim` are not 0, as int64."""
+    expect_tensor("count_nonzero", x)
     return sum(x != 0, dim)

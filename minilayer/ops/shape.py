@@ -9,7 +9,7 @@ import numpy as np
 from minilayer._ext.dispatch import family
 from minilayer.device import (as_strided, broadcast_shapes, broadcast_to, contiguous, device_of, empty, full,
                               is_contiguous, normalize_axes, normalize_axis, to_device, zeros)
-from minilayer.tape import Cost, Op, apply, elementwise_cost, wrap
+from minilayer.tape import Cost, Op, apply, elementwise_cost, expect_tensor, wrap
 
 arithmetic = family("arithmetic")
 indexing = family("indexing")
@@ -274,6 +274,7 @@ def reshape(x, *shape):
 
     >>> reshape(x, 2, -1)           # (6,) -> (2, 3)
     """
+    expect_tensor("reshape", x)
     array = x.array
     shape = _complete_shape("reshape", _integers("reshape", shape), array.size, array.shape)
     if not is_contiguous(array) and view_strides(array.shape, array.strides, shape) is None:
@@ -283,6 +284,7 @@ def reshape(x, *shape):
 
 def view(x, *shape):
     """x's elements in another shape, sharing x's memory; an error where that would need a copy."""
+    expect_tensor("view", x)
     if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)) and not hasattr(shape[0], "__index__"):
         raise TypeError(f"view: expected a shape, got {shape[0]!r}; convert types with .to(dtype)")
     array = x.array
@@ -295,6 +297,7 @@ def view(x, *shape):
 
 def flatten(x, start_dim=0, end_dim=-1):
     """Axes start_dim to end_dim as one: (B, C, H, W) -> (B, C H W) with start_dim=1."""
+    expect_tensor("flatten", x)
     shape = x.array.shape
     if not shape:
         return reshape(x, 1)
@@ -306,6 +309,7 @@ def flatten(x, start_dim=0, end_dim=-1):
 
 def unflatten(x, dim, sizes):
     """Axis `dim` as several axes of these sizes, one of which may be -1."""
+    expect_tensor("unflatten", x)
     shape = x.array.shape
     axis = normalize_axis("unflatten", dim, len(shape))
     sizes = _complete_shape("unflatten", _integers("unflatten", (sizes,)), shape[axis], (shape[axis],))
@@ -314,6 +318,7 @@ def unflatten(x, dim, sizes):
 
 def squeeze(x, dim=None):
     """x without its axes of size 1: all of them, or those among `dim` (an integer or several)."""
+    expect_tensor("squeeze", x)
     shape = x.array.shape
     axes = normalize_axes("squeeze", dim, len(shape))
     return apply(Squeeze(tuple([n for d, n in enumerate(shape) if n != 1 or d not in axes])), x)
@@ -321,6 +326,7 @@ def squeeze(x, dim=None):
 
 def unsqueeze(x, dim):
     """x with an axis of size 1 put in at `dim`."""
+    expect_tensor("unsqueeze", x)
     shape = x.array.shape
     axis = normalize_axis("unsqueeze", dim, len(shape) + 1)
     return apply(Unsqueeze(shape[:axis] + (1,) + shape[axis:]), x)
@@ -328,6 +334,7 @@ def unsqueeze(x, dim):
 
 def permute(x, *dims):
     """The axes in another order: axis d of the result is axis dims[d] of x."""
+    expect_tensor("permute", x)
     ndim = x.array.ndim
     dims = _integers("permute", dims)
     if len(dims) != ndim:
@@ -340,6 +347,7 @@ def permute(x, *dims):
 
 def transpose(x, dim0, dim1):
     """Two axes swapped."""
+    expect_tensor("transpose", x)
     ndim = x.array.ndim
     axes = list(range(ndim))
     a, b = normalize_axis("transpose", dim0, ndim), normalize_axis("transpose", dim1, ndim)
@@ -353,13 +361,15 @@ swapaxes = transpose
 
 def t(x):
     """A matrix transposed; a tensor of fewer than two dimensions as it is."""
+    expect_tensor("t", x)
     if x.array.ndim > 2:
         raise ValueError(f"t: expected at most 2 dimensions, got shape {x.array.shape}; use transpose or permute")
-    return transpose(x, 0, 1) if x.array.ndim == 2 else x
+    return apply(Permute(tuple(reversed(range(x.array.ndim)))), x)
 
 
 def movedim(x, source, destination):
     """Axes moved from `source` to `destination` (integers, or equally many), the others in their order."""
+    expect_tensor("movedim", x)
     ndim = x.array.ndim
     source = [normalize_axis("movedim", d, ndim) for d in _integers("movedim", (source,))]
     destination = [normalize_axis("movedim", d, ndim) for d in _integers("movedim", (destination,))]
@@ -373,6 +383,7 @@ def movedim(x, source, destination):
 
 def expand(x, *sizes):
     """x in a larger shape, repeated along axes of size 1 and new leading axes without a copy; -1 keeps a size."""
+    expect_tensor("expand", x)
     before = x.array.shape
     sizes = _integers("expand", sizes)
     lead = len(sizes) - len(before)
@@ -392,6 +403,7 @@ def expand(x, *sizes):
 
 def expand_as(x, other):
     """x expanded to another tensor's shape."""
+    expect_tensor("expand_as", x)
     return expand(x, other.array.shape)
 
 
@@ -403,6 +415,7 @@ def broadcast_tensors(*tensors):
 
 def narrow(x, dim, start, length):
     """The `length` elements from `start` on along axis `dim`, as a view."""
+    expect_tensor("narrow", x)
     axis = normalize_axis("narrow", dim, x.array.ndim)
     size = x.array.shape[axis] if x.array.ndim else 0
     first = start + size if start < 0 else start
@@ -414,11 +427,13 @@ def narrow(x, dim, start, length):
 
 def select(x, dim, index):
     """Element `index` along axis `dim`, as a view without that axis."""
+    expect_tensor("select", x)
     return x[(slice(None),) * normalize_axis("select", dim, x.array.ndim) + (index,)]
 
 
 def split(x, split_size_or_sections, dim=0):
     """x in neighbouring views along `dim`: of one size each (the last may be smaller), or of the sizes in a list."""
+    expect_tensor("split", x)
     shape = x.array.shape
     axis = normalize_axis("split", dim, len(shape))
     if not shape:
@@ -438,6 +453,7 @@ def split(x, split_size_or_sections, dim=0):
 
 def chunk(x, chunks, dim=0):
     """x in at most `chunks` views of equal size along `dim` (the last may be smaller)."""
+    expect_tensor("chunk", x)
     axis = normalize_axis("chunk", dim, x.array.ndim)
     if chunks < 1:
         raise ValueError(f"chunk: expected at least 1 chunk, got {chunks}")
@@ -449,6 +465,7 @@ def chunk(x, chunks, dim=0):
 
 def unbind(x, dim=0):
     """The slices along axis `dim`, as views without that axis."""
+    expect_tensor("unbind", x)
     if not x.array.ndim:
         raise ValueError("unbind: expected at least one dimension, got a 0-d tensor")
     axis = normalize_axis("unbind", dim, x.array.ndim)
@@ -679,6 +696,7 @@ def stack(tensors, dim=0):
 
 def flip(x, *dims):
     """x with these axes reversed (a copy)."""
+    expect_tensor("flip", x)
     dims = _integers("flip", dims)
     return apply(Flip(normalize_axes("flip", dims, x.array.ndim)), x)
 
@@ -686,11 +704,13 @@ def flip(x, *dims):
 def roll(x, shifts, dims=None):
     """x with its elements moved on by `shifts` along `dims`, those beyond the end to the front; flattened where dims
     is None."""
+    expect_tensor("roll", x)
     if dims is None:
         return reshape(roll(reshape(x, -1), shifts, 0), x.array.shape)
     shifts, dims = _integers("roll", (shifts,)), _integers("roll", (dims,))
     if len(shifts) != len(dims):
         raise ValueError(f"roll: expected as many shifts as dims, got {shifts} and {dims}")
+    before = x
     for shift, dim in zip(shifts, dims, strict=True):
         axis = normalize_axis("roll", dim, x.array.ndim)
         size = x.array.shape[axis] if x.array.ndim else 0
@@ -698,11 +718,12 @@ def roll(x, shifts, dims=None):
         if shift:
             lead = (slice(None),) * axis
             x = cat((x[(*lead, slice(size - shift, size))], x[(*lead, slice(0, size - shift))]), axis)
-    return x
+    return x.clone() if x is before else x
 
 
 def repeat(x, *sizes):
     """x laid out sizes[d] times along each axis; more sizes than axes put new axes in front."""
+    expect_tensor("repeat", x)
     sizes = _integers("repeat", sizes)
     if len(sizes) < x.array.ndim or any([n < 0 for n in sizes]):
         raise ValueError(f"repeat: expected {x.array.ndim} or more sizes of at least 0 for shape {x.array.shape}, got {sizes}")
@@ -711,12 +732,14 @@ def repeat(x, *sizes):
 
 def tile(x, dims):
     """`repeat`, with missing leading sizes taken as 1."""
+    expect_tensor("tile", x)
     dims = _integers("tile", (dims,))
     return repeat(x, (1,) * (x.array.ndim - len(dims)) + dims)
 
 
 def repeat_interleave(x, repeats, dim=None):
     """Each element (dim=None: of the flattened x) or slice along `dim` `repeats` times in a row."""
+    expect_tensor("repeat_interleave", x)
     (repeats,) = _integers("repeat_interleave", (repeats,))
     if dim is None:
         x, dim = reshape(x, -1), 0
@@ -728,11 +751,13 @@ def repeat_interleave(x, repeats, dim=None):
 
 def tril(x, diagonal=0):
     """The lower triangle of the last two axes: 0 above the diagonal (`diagonal` above the main one)."""
+    expect_tensor("tril", x)
     return _triangle("tril", x, diagonal, False)
 
 
 def triu(x, diagonal=0):
     """The upper triangle of the last two axes: 0 below the diagonal (`diagonal` above the main one)."""
+    expect_tensor("triu", x)
     return _triangle("triu", x, diagonal, True)
 
 
@@ -749,6 +774,7 @@ def pad(x, pad, mode="constant", value=0):
     mode: "constant" (`value`), "reflect" (mirrored, the edge itself not repeated), "replicate" (the edge repeated),
     "circular" (from the other end).
     """
+    expect_tensor("pad", x)
     amounts, ndim = _integers("pad", (pad,)), x.array.ndim
     if len(amounts) % 2 or len(amounts) > 2 * ndim:
         raise ValueError(f"pad: expected a pair of numbers for each of the last axes of shape {x.array.shape}, got {amounts}")
@@ -767,6 +793,8 @@ def pad(x, pad, mode="constant", value=0):
         before, after = [max(0, b) for b in before], [max(0, a) for a in after]
     if mode == "constant":
         return apply(Pad(tuple(before), tuple(after), value), x)
+    if not any(before) and not any(after):
+        return x.clone()
     for axis in range(ndim):
         if before[axis] or after[axis]:
             places = _edge_places(mode, x.array.shape[axis], before[axis], after[axis])

@@ -1,11 +1,12 @@
 """Softmax, its logarithm, and the classification losses that stand on them.
 
-cross_entropy is one operation rather than log_softmax and a pick: it keeps one number an item, lse = log(sum exp(x)),
-and backward makes the softmax again from it, so the probabilities are never written to memory.
+cross_entropy is one operation rather than log_softmax and a pick: it keeps log(sum exp(x)) for each item, and
+backward makes the softmax again from it, so the probabilities are never written to memory.
 """
 from minilayer._ext.dispatch import family
 from minilayer.device import cast, contiguous, empty, empty_like, normalize_axis
-from minilayer.tape import Cost, Op, apply, float64, int64
+from minilayer.dtypes import int64
+from minilayer.tape import Cost, Op, apply
 
 kernels = family("softmax")
 arithmetic = family("arithmetic")
@@ -101,8 +102,8 @@ class _ClassLoss(Op):
         C = x.shape[0 if x.ndim == 1 else 1]
         if weight is not None:
             if weight.shape != (C,) or weight.dtype != x.dtype:
-                raise ValueError(f"{self.name}: expected a weight of shape ({C},) and dtype {x.dtype}, one a class, got "
-                                 f"shape {weight.shape} and dtype {weight.dtype}")
+                raise ValueError(f"{self.name}: expected a weight of shape ({C},) and dtype {x.dtype}, one a class, "
+                                 f"got shape {weight.shape} and dtype {weight.dtype}")
             if node.recording and node.needs(2):
                 raise RuntimeError(f"{self.name}: has no gradient for the class weights; pass weight.detach()")
 
@@ -126,10 +127,10 @@ class _ClassLoss(Op):
                                      mean=self.reduction == "mean")
         return total, divisor if self.reduction == "mean" else None
 
-    def spread(self, dy, divisor):
-        """The gradient of each item's loss: one an item, or one value for all."""
+    def spread(self, dy, divisor, items):
+        """The gradient of the losses as kernels take it: one an item (B,L), or one value for all."""
         if divisor is None:
-            return contiguous(dy)
+            return contiguous(dy).reshape(items) if self.reduction == "none" else contiguous(dy)
         dloss = empty_like(dy)
         arithmetic.on(dy).div(dy, divisor, dloss)
         return dloss
@@ -146,6 +147,7 @@ class CrossEntropy(_ClassLoss):
     sum of w[t]. x (B,C,...), target (B,...), weight (C,) or None.
     """
     name = "cross_entropy"
+    required = 2
 
     def forward(self, node, x, target, weight):
         self.check(node, x, target, weight)
@@ -154,19 +156,19 @@ class CrossEntropy(_ClassLoss):
         x3 = self.view(x)
         items = (x3.shape[0], x3.shape[2])
         weight = None if weight is None else contiguous(weight)
-        loss, lse = empty(target.shape, x.dtype, x), empty(items, float64, x)
+        loss, lse = empty(target.shape, x.dtype, x), empty((2, *items), x.dtype, x)
         kernels.on(x).cross_entropy(x3, target.reshape(items), weight, loss.reshape(items), lse,
                                     ignore_index=self.ignore_index, label_smoothing=self.label_smoothing)
         loss, divisor = self.reduce(loss, target, weight)
-        node.save(x, target, weight, lse, divisor)          # lse instead of the softmax: one value an item
+        node.save(x, target, weight, lse, divisor)          # lse instead of the softmax: two values an item
         return loss
 
     def backward(self, node, dy):
         x, target, weight, lse, divisor = node.saved
         dx = empty_like(x)
         kernels.on(x).cross_entropy_backward(
-            self.view(x), target.reshape(lse.shape), weight, lse, self.spread(dy, divisor), self.view(dx),
-            ignore_index=self.ignore_index, label_smoothing=self.label_smoothing)
+            self.view(x), target.reshape(lse.shape[1:]), weight, lse, self.spread(dy, divisor, lse.shape[1:]),
+            self.view(dx), ignore_index=self.ignore_index, label_smoothing=self.label_smoothing)
         return dx, None, None
 
 
@@ -176,32 +178,34 @@ class CrossEntropyProbs(_ClassLoss):
     dtarget = dloss (1 - s) w (lse - x). x, target (B,C,...), weight (C,) or None; the mean is over items.
     """
     name = "cross_entropy"
+    required = 2
 
     def forward(self, node, x, target, weight):
         self.check(node, x, target, weight)
         if target.dtype != x.dtype or target.shape != x.shape:
-            raise ValueError(f"cross_entropy: expected probabilities of the scores' shape {x.shape} and dtype {x.dtype}, "
-                             f"got shape {target.shape} and dtype {target.dtype}; labels are integers without axis 1")
+            raise ValueError(f"cross_entropy: expected probabilities of the scores' shape {x.shape} and dtype "
+                             f"{x.dtype}, got shape {target.shape} and dtype {target.dtype}; labels are integers "
+                             "without axis 1")
         x, target = contiguous(x), contiguous(target)
         x3 = self.view(x)
         items = (x3.shape[0], x3.shape[2])
         weight = None if weight is None else contiguous(weight)
         loss = empty(x.shape[:min(x.ndim - 1, 1)] + x.shape[2:], x.dtype, x)
-        lse = empty(items, float64, x)
+        lse = empty((2, *items), x.dtype, x)
         kernels.on(x).cross_entropy_probs(x3, self.view(target), weight, loss.reshape(items), lse,
                                           label_smoothing=self.label_smoothing)
         loss, divisor = self.reduce(loss, None, None)
-        node.save(x, target, weight, lse, divisor)          # lse instead of the softmax: one value an item
+        node.save(x, target, weight, lse, divisor)          # lse instead of the softmax: two values an item
         return loss
 
     def backward(self, node, dy):
         x, target, weight, lse, divisor = node.saved
-        dloss = self.spread(dy, divisor)
+        dloss = self.spread(dy, divisor, lse.shape[1:])
         dx = dtarget = None
         if node.needs(0):
             dx = empty_like(x)
-            kernels.on(x).cross_entropy_probs_backward(self.view(x), self.view(target), weight, lse, dloss, self.view(dx),
-                                                       label_smoothing=self.label_smoothing)
+            kernels.on(x).cross_entropy_probs_backward(self.view(x), self.view(target), weight, lse, dloss,
+                                                       self.view(dx), label_smoothing=self.label_smoothing)
         if node.needs(1):
             dtarget = empty_like(x)
             kernels.on(x).cross_entropy_probs_backward_target(self.view(x), weight, lse, dloss, self.view(dtarget),
@@ -215,6 +219,7 @@ class NllLoss(_ClassLoss):
     x (B,C,...) log-probabilities, target (B,...), weight (C,) or None; the mean divides by the sum of w[t].
     """
     name = "nll_loss"
+    required = 2
 
     def forward(self, node, x, target, weight):
         self.check(node, x, target, weight)
@@ -233,8 +238,9 @@ class NllLoss(_ClassLoss):
         target, weight, divisor = node.saved
         dx = empty(self._shape, dy.dtype, dy)
         dx3 = self.view(dx)
-        kernels.on(dy).nll_loss_backward(target.reshape((dx3.shape[0], dx3.shape[2])), weight, self.spread(dy, divisor),
-                                         dx3, ignore_index=self.ignore_index)
+        items = (dx3.shape[0], dx3.shape[2])
+        kernels.on(dy).nll_loss_backward(target.reshape(items), weight, self.spread(dy, divisor, items), dx3,
+                                         ignore_index=self.ignore_index)
         return dx, None, None
 
     def cost(self, shapes, out_shapes):
@@ -243,7 +249,7 @@ class NllLoss(_ClassLoss):
 
 
 def softmax(x, dim):
-    """Positive numbers that sum to 1 along `dim`: exp(x) / sum exp(x), computed without overflow. x float, any shape."""
+    """Positive numbers that sum to 1 along `dim`: exp(x) / sum exp(x), without overflow. x float, any shape."""
     return apply(Softmax(dim), x)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from minilayer.device import device_of, is_contiguous, to_device, zeros
 from minilayer.optim.optimizer import check_number, kernels
-from minilayer.tape import no_grad
+from minilayer.state import no_grad
 from minilayer.tensor import Tensor, tensor
 
 

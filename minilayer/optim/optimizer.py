@@ -9,7 +9,7 @@ import numpy as np
 
 from minilayer._ext.dispatch import family
 from minilayer.device import contiguous, device_of, is_contiguous, to_device
-from minilayer.tape import enable_grad
+from minilayer.state import enable_grad
 from minilayer.tensor import Tensor
 
 kernels = family("optimizer")

@@ -1,4 +1,4 @@
-/* Two-dimensional convolution: settings and table of entries. Arrays in the order of conv_reference.py, all in C order. */
+/* Two-dimensional convolution: settings and table of entries. Arrays as in conv_reference.py, all in C order. */
 #ifndef ML_CONV_H
 #define ML_CONV_H
 #include "ml.h"

@@ -2,7 +2,8 @@
 
    Forward, for one image and group: Y = W X, where row (c,k,l) of X holds x shifted by tap (k,l), one column a pixel:
 
-        y[o, (p,q)] = sum_(c,k,l) w[o, (c,k,l)] X[(c,k,l), (p,q)],   X[(c,k,l), (p,q)] = x[c, p s + k d - pad, q s + l d - pad]
+        y[o, (p,q)] = sum_(c,k,l) w[o, (c,k,l)] X[(c,k,l), (p,q)]
+        X[(c,k,l), (p,q)] = x[c, p s + k d - pad, q s + l d - pad]
 
    X is packed panel by panel straight from a `field`: a copy of the image with its zero border, and with the pixels of
    a stride sorted by their remainder, so that whatever the stride, the taps of neighbouring outputs are neighbours:
@@ -20,7 +21,8 @@
    of X, which are runs of the field, are the rows of A; dy, transposed while packing, is B. Images are shared out in
    a number of chunks that the shape fixes; each sums its own, and the sums are added in order.
 
-   Scratch slots: 0 (calling thread) packed weights, offsets, partial sums; a worker's own: 1 panel, 2 field, 3 packed dy. */
+   Scratch slots: 0 (the calling thread's) packed weights, offsets, partial sums; a worker's own: 1 panel, 2 field,
+   3 packed dy. */
 
 #ifndef G_T
 
@@ -37,7 +39,8 @@ typedef struct {
     int64_t sh, sw, ph, pw, dh, dw; /* stride, padding, dilation */
 } conv_shape;
 
-static int conv_read_shape(conv_shape *s, const ml_array *x, const ml_array *w, const ml_array *y, const conv_settings *settings)
+static int conv_read_shape(conv_shape *s, const ml_array *x, const ml_array *w, const ml_array *y,
+                           const conv_settings *settings)
 {
     if (x->ndim != 4 || w->ndim != 4 || y->ndim != 4 || settings->groups < 1)
         return ML_BAD_SHAPE;
@@ -78,14 +81,15 @@ CONV_ENTRY(conv2d_backward_input, 2)
 CONV_ENTRY(conv2d_backward_weight, 2)
 #undef CONV_ENTRY
 
-static const conv_kernels ML_NAME(table) = {ML_NAME(conv2d), ML_NAME(conv2d_backward_input), ML_NAME(conv2d_backward_weight)};
+static const conv_kernels ML_NAME(table) = {ML_NAME(conv2d), ML_NAME(conv2d_backward_input),
+                                            ML_NAME(conv2d_backward_weight)};
 
 #else /* one element type */
 
 /* ---- the field ---- */
 
 /* Planes of an image as the taps read them: field[plane][i][j][u][v] = source[plane][row0 + i + u sh][col0 + j + v sw],
-   zero outside the source; i < ih, j < jw are the remainders in use. A task's part of it starts at row0 + (first row) sh. */
+   zero outside the source; i < ih, j < jw are the remainders in use. A task's part starts at row0 + (first row) sh. */
 typedef struct {
     int64_t planes, h, w;           /* the source */
     int64_t row0, col0, sh, sw, ih, jw;
@@ -100,7 +104,8 @@ static size_t G_NAME(field_bytes)(const G_NAME(field) *f, int64_t planes)
     return (size_t)(planes * G_NAME(field_plane)(f) + G_VL) * sizeof(G_T);
 }
 
-static void G_NAME(field_fill)(const G_NAME(field) *f, G_T *restrict d, const G_T *source, int64_t planes, int64_t first)
+static void G_NAME(field_fill)(const G_NAME(field) *f, G_T *restrict d, const G_T *source, int64_t planes,
+                               int64_t first)
 {
     for (int64_t plane = 0; plane < planes; plane++, source += f->h * f->w)
         for (int64_t i = 0; i < f->ih; i++)
@@ -133,17 +138,20 @@ static void G_NAME(field_fill)(const G_NAME(field) *f, G_T *restrict d, const G_
             }
 }
 
-/* Pixels [n0, n0 + n) of a grid `width` wide lie in runs of the field, one a row of the grid. */
-typedef struct { int64_t from; int32_t to, length; } G_NAME(run);
+/* Pixels [n0, n0 + n) of a grid `width` wide lie in runs of the field, one a row of the grid; here cut into vectors to
+   copy: element `to` of a panel is pixel n0 + to. A vector may spill past the end of its run: the next one is
+   copied over that. */
+typedef struct { int32_t from, to; } G_NAME(piece);
 
-/* The runs, at most n of them; `to` counts from n0. */
-static int G_NAME(find_runs)(G_NAME(run) *runs, int64_t n0, int64_t n, int64_t grid_width, int64_t field_width)
+/* Fills the pieces, at most n of them, and returns how many. */
+static int G_NAME(find_pieces)(G_NAME(piece) *pieces, int64_t n0, int64_t n, int64_t grid_width, int64_t field_width)
 {
     int count = 0;
     int64_t row = n0 / grid_width, col = n0 % grid_width, to = 0;
     while (to < n) {
-        int64_t length = ml_min(grid_width - col, n - to);
-        runs[count++] = (G_NAME(run)){row * field_width + col, (int32_t)to, (int32_t)length};
+        const int64_t length = ml_min(grid_width - col, n - to);
+        for (int64_t i = 0; i < length; i += G_VL)
+            pieces[count++] = (G_NAME(piece)){(int32_t)(row * field_width + col + i), (int32_t)(to + i)};
         to += length;
         row++;
         col = 0;
@@ -162,39 +170,81 @@ typedef struct {
     int64_t m, k, kc, steps;        /* rows a group; terms of a sum; their blocks */
     int64_t u, v, block;            /* the grid of outputs; rows of it a task */
     int64_t blocks;
-    G_T *out;                       /* (b, groups * m, out_h, out_w); grid (u, v) is pixel (out_row + u sh, out_col + v sw) */
-    int64_t out_h, out_w, out_row, out_col, out_sh, out_sw;
+    G_T *out;                       /* (b, groups * m, out_h, out_w) */
+    int64_t out_h, out_w, out_row, out_col, out_sh, out_sw;     /* grid (u, v) is its (row + u sh, col + v sw) */
     G_NAME(epilogue) end;
     int accumulate, failed;
 } G_NAME(sweep);
 
-/* dst[p * ld + to] = field[offset[p] + from], for the vectors of all runs. A vector's end may spill into the next run
-   or row, which are written later. */
-ML_INLINE void G_NAME(copy_terms)(G_T *restrict dst, int ld, const G_T *restrict field, const int64_t *offset, int64_t k,
-                                  const int64_t *from, const int *to, const int vectors)
+/* dst[p * ld + to] = field[offset[p] + from] for p < k and all pieces */
+ML_INLINE void G_NAME(copy_terms)(G_T *restrict dst, int ld, const G_T *restrict field, const int64_t *offset,
+                                  int64_t k, const G_NAME(piece) *pieces, const int count)
 {
     for (int64_t p = 0; p < k; p++, dst += ld) {
         const G_T *s = field + offset[p];
-        for (int i = 0; i < vectors; i++)
-            G_STORE(dst + to[i], G_LOAD(s + from[i]));
+        for (int i = 0; i < count; i++)
+            G_STORE(dst + pieces[i].to, G_LOAD(s + pieces[i].from));
     }
 }
 
-static void G_NAME(pack_terms)(G_T *dst, int ld, const G_T *field, const int64_t *offset, int64_t k, const G_NAME(run) *runs, int count)
+static void G_NAME(pack_terms)(G_T *dst, int ld, const G_T *field, const int64_t *offset, int64_t k,
+                               const G_NAME(piece) *pieces, int count)
 {
-    int64_t from[2 * G_NR];
-    int to[2 * G_NR], vectors = 0;
-    for (int r = 0; r < count; r++)
-        for (int i = 0; i < runs[r].length; i += G_VL) {
-            from[vectors] = runs[r].from + i;
-            to[vectors++] = runs[r].to + i;
+    switch (count) {                /* the number known to the compiler, for the commonest */
+    case 1: G_NAME(copy_terms)(dst, ld, field, offset, k, pieces, 1); break;
+    case 2: G_NAME(copy_terms)(dst, ld, field, offset, k, pieces, 2); break;
+    case 3: G_NAME(copy_terms)(dst, ld, field, offset, k, pieces, 3); break;
+    case 4: G_NAME(copy_terms)(dst, ld, field, offset, k, pieces, 4); break;
+    default: G_NAME(copy_terms)(dst, ld, field, offset, k, pieces, count);
+    }
+}
+
+/* One row of W alone (a channel of its own, as in depthwise convolution): terms are multiplied where they lie in the
+   field, without a panel. t[j] = sum_p a[p] * field[offset[p] + j] for j < vectors * G_VL. */
+ML_INLINE void G_NAME(lone_run)(G_T *t, const G_T *a, const G_T *field, const int64_t *offset, int64_t k, int64_t kc,
+                                const int vectors)
+{
+    G_V r[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < vectors; i++)
+        r[i] = G_SET(0);
+    for (int64_t k0 = 0; k0 < k; k0 += kc, a += G_PITCH)
+        for (int64_t p = 0; p < ml_min(kc, k - k0); p++) {
+            const G_V w = G_SET(a[p]);
+            const G_T *s = field + offset[k0 + p];
+#pragma GCC unroll 4
+            for (int i = 0; i < vectors; i++)
+                r[i] = G_FMA(w, G_LOAD(s + i * G_VL), r[i]);
         }
-    switch (vectors) {
-    case 1: G_NAME(copy_terms)(dst, ld, field, offset, k, from, to, 1); break;
-    case 2: G_NAME(copy_terms)(dst, ld, field, offset, k, from, to, 2); break;
-    case 3: G_NAME(copy_terms)(dst, ld, field, offset, k, from, to, 3); break;
-    case 4: G_NAME(copy_terms)(dst, ld, field, offset, k, from, to, 4); break;
-    default: G_NAME(copy_terms)(dst, ld, field, offset, k, from, to, vectors);
+#pragma GCC unroll 4
+    for (int i = 0; i < vectors; i++)
+        G_STORE(t + i * G_VL, r[i]);
+}
+
+static void G_NAME(lone_row)(const G_NAME(sweep) *s, const G_T *field, int64_t group, int64_t rows, int64_t first,
+                             G_T *out)
+{
+    const G_T *a = s->a + group * s->steps * G_PITCH;
+    G_NAME(epilogue) e = s->end;
+    if (e.row_bias)
+        e.row_bias += group * e.bias_step;
+    for (int64_t u = 0; u < rows; u++) {
+        G_T *y = out + (s->out_row + (first + u) * s->out_sh) * s->out_w + s->out_col;
+        for (int64_t v = 0; v < s->v; v += 4 * G_VL) {
+            const int n = (int)ml_min(4 * G_VL, s->v - v);
+            const G_T *f = field + u * s->field.width + v;
+            G_T t[4 * G_VL] __attribute__((aligned(64)));
+            switch ((n + G_VL - 1) / G_VL) {
+            case 1: G_NAME(lone_run)(t, a, f, s->offset, s->k, s->kc, 1); break;
+            case 2: G_NAME(lone_run)(t, a, f, s->offset, s->k, s->kc, 2); break;
+            case 3: G_NAME(lone_run)(t, a, f, s->offset, s->k, s->kc, 3); break;
+            default: G_NAME(lone_run)(t, a, f, s->offset, s->k, s->kc, 4);
+            }
+            if (s->out_sw == 1)
+                G_NAME(finish)(t, 0, y + v, 0, 1, n, s->accumulate, &e);
+            else
+                G_NAME(finish_row)(t, y + v * s->out_sw, s->out_sw, 0, n, s->accumulate, &e);
+        }
     }
 }
 
@@ -214,18 +264,23 @@ static void G_NAME(sweep_tasks)(void *context, int64_t begin, int64_t end)
         const int64_t first = t % s->blocks * s->block, image = t / s->blocks, group = image % groups;
         const int64_t pixels = (ml_min(first + s->block, s->u) - first) * s->v;
         G_T *out = s->out + image * s->m * plane;
-        G_NAME(field_fill)(&s->field, field, s->source + image * s->field.planes * s->field.h * s->field.w, s->field.planes, first);
+        G_NAME(field_fill)(&s->field, field, s->source + image * s->field.planes * s->field.h * s->field.w,
+                           s->field.planes, first);
+        if (s->m == 1) {
+            G_NAME(lone_row)(s, field, group, pixels / s->v, first, out);
+            continue;
+        }
         for (int64_t n0 = 0; n0 < pixels; n0 += G_NR) {
             const int n = (int)ml_min(G_NR, pixels - n0), ld = n > G_VL ? G_NR : G_VL;
-            G_NAME(run) runs[G_NR];
-            const int count = G_NAME(find_runs)(runs, n0, n, s->v, s->field.width);
+            G_NAME(piece) pieces[G_NR];
+            const int count = G_NAME(find_pieces)(pieces, n0, n, s->v, s->field.width);
             G_T *c = dense ? out + first * s->v + n0 : pb + panel;
             const int64_t ldc = dense ? plane : G_NR;
             for (int64_t step = 0; step < s->steps; step++) {
                 const int64_t k0 = step * s->kc, kb = ml_min(s->kc, s->k - k0);
                 const int last = step == s->steps - 1;
                 const G_T *a = s->a + (group * s->steps + step) * s->m * G_PITCH;
-                G_NAME(pack_terms)(pb, ld, field, s->offset + k0, kb, runs, count);
+                G_NAME(pack_terms)(pb, ld, field, s->offset + k0, kb, pieces, count);
                 for (int64_t strip = 0; strip < strips; strip++) {
                     const int64_t i = strip * s->m / strips, next = (strip + 1) * s->m / strips;
                     G_NAME(epilogue) e = {0};
@@ -240,23 +295,24 @@ static void G_NAME(sweep_tasks)(void *context, int64_t begin, int64_t end)
             }
             if (dense)
                 continue;
-            for (int r = 0; r < count; r++) {       /* spread the panel over dx, a run at a time */
-                const int64_t u = first + (n0 + runs[r].to) / s->v, v = (n0 + runs[r].to) % s->v, step = s->out_sw;
-                G_T *y = out + (s->out_row + u * s->out_sh) * s->out_w + s->out_col + v * step;
-                const G_T *from = c + runs[r].to;
+            for (int64_t to = 0, length; to < n; to += length) {    /* spread the panel over dx, a row at a time */
+                const int64_t u = first + (n0 + to) / s->v, v = (n0 + to) % s->v, gap = s->out_sw;
+                G_T *y = out + (s->out_row + u * s->out_sh) * s->out_w + s->out_col + v * gap;
+                const G_T *from = c + to;
+                length = ml_min(s->v - v, n - to);
                 for (int64_t i = 0; i < s->m; i++, y += plane, from += G_NR)
                     if (s->accumulate)
-                        for (int j = 0; j < runs[r].length; j++)
-                            y[j * step] += from[j];
+                        for (int64_t j = 0; j < length; j++)
+                            y[j * gap] += from[j];
                     else
-                        for (int j = 0; j < runs[r].length; j++)
-                            y[j * step] = from[j];
+                        for (int64_t j = 0; j < length; j++)
+                            y[j * gap] = from[j];
             }
         }
     }
 }
 
-/* How many tasks share out `units` images of `rows` rows: whole images, unless they are few and large. Returns rows a task. */
+/* Rows a task takes, of `units` images of `rows` rows each: all, unless the images are few and large. */
 static int64_t G_NAME(task_rows)(int64_t units, int64_t rows, double flops)
 {
     int64_t blocks = 1;
@@ -291,11 +347,12 @@ static void G_NAME(offsets)(int64_t *offset, const conv_shape *s, const G_NAME(f
         for (int64_t k = 0; k < s->kh; k++)
             for (int64_t l = 0; l < s->kw; l++) {
                 const int64_t row = k * s->dh, col = l * s->dw;
-                *offset++ = (((c * f->ih + row % s->sh) * f->jw + col % s->sw) * f->rows + row / s->sh) * f->width + col / s->sw;
+                const int64_t plane = (c * f->ih + row % s->sh) * f->jw + col % s->sw;
+                *offset++ = (plane * f->rows + row / s->sh) * f->width + col / s->sw;
             }
 }
 
-/* The field of x; `rows` is left to the caller. Remainders other than 0 are used by taps off the stride's grid alone. */
+/* The field of x; `rows` is left to the caller. Remainders other than 0 serve only taps off the stride's grid. */
 static G_NAME(field) G_NAME(field_of_x)(const conv_shape *s)
 {
     G_NAME(field) f = {s->cg, s->h, s->w, -s->ph, -s->pw, s->sh, s->sw, 1, 1, 0, s->q + (s->kw - 1) * s->dw / s->sw};
@@ -304,6 +361,46 @@ static G_NAME(field) G_NAME(field_of_x)(const conv_shape *s)
     if (s->kw > 1 && s->dw % s->sw)
         f.jw = s->sw;
     return f;
+}
+
+/* ---- 1x1 kernels: each image is a matrix already ---- */
+
+typedef struct {
+    G_NAME(gemm) g;                 /* of image 0, group 0 */
+    int64_t groups, a_step, b_step, c_step;
+    int failed;
+} G_NAME(pointwise);
+
+static int G_NAME(is_pointwise)(const conv_shape *s)
+{
+    return s->kh == 1 && s->kw == 1 && s->sh == 1 && s->sw == 1 && s->ph == 0 && s->pw == 0 && s->p == s->h &&
+           s->q == s->w;
+}
+
+static void G_NAME(pointwise_tasks)(void *context, int64_t begin, int64_t end)
+{
+    G_NAME(pointwise) *s = context;
+    for (int64_t t = begin; t < end; t++) {
+        G_NAME(gemm) g = s->g;
+        g.a += t % s->groups * s->a_step;
+        g.b += t * s->b_step;
+        g.c += t * s->c_step;
+        if (g.end.row_bias)
+            g.end.row_bias += t % s->groups * g.m * g.end.bias_step;
+        if (G_NAME(gemm_run)(&g))
+            s->failed = 1;
+    }
+}
+
+/* Runs out[b, g] = A[g] in[b, g] for all images and groups; s.g holds the first product. */
+static int G_NAME(pointwise_run)(G_NAME(pointwise) *s, int64_t images)
+{
+    const double flops = 2.0 * s->g.m * s->g.n * (double)s->g.k;
+    if (images < 8 && flops > 32e6)         /* few and large: one after the other, each on all threads */
+        G_NAME(pointwise_tasks)(s, 0, images);
+    else
+        ml_rt->parallel_for(G_NAME(pointwise_tasks), s, images, (int64_t)(GEMM_TASK_FLOPS / (flops + 500)) + 1);
+    return s->failed ? ML_NO_MEMORY : ML_OK;
 }
 
 /* y[b,o,p,q] = act(sum_(c,k,l) x[b, c, p sh + k dh - ph, q sw + l dw - pw] w[o,c,k,l] + bias[o]) */
@@ -317,13 +414,20 @@ static int G_NAME(conv2d)(const ml_array *a, const conv_settings *settings)
         return ML_BAD_SHAPE;
     if (a[3].size == 0)
         return ML_OK;
-    G_NAME(sweep) s = {.shape = &shape, .field = G_NAME(field_of_x)(&shape), .source = (const G_T *)a[0].data, .m = shape.og,
-                       .k = shape.cg * shape.kh * shape.kw, .u = shape.p, .v = shape.q, .out = (G_T *)a[3].data,
-                       .out_h = shape.p, .out_w = shape.q, .out_sh = 1, .out_sw = 1};
+    G_NAME(sweep) s = {.shape = &shape, .field = G_NAME(field_of_x)(&shape), .source = (const G_T *)a[0].data,
+                       .m = shape.og, .k = shape.cg * shape.kh * shape.kw, .u = shape.p, .v = shape.q,
+                       .out = (G_T *)a[3].data, .out_h = shape.p, .out_w = shape.q, .out_sh = 1, .out_sw = 1};
     s.end.activation = settings->activation == ML_CONV_RELU ? GEMM_RELU : GEMM_NONE;
     if (a[2].data) {
         s.end.row_bias = (const G_T *)a[2].data;
         s.end.bias_step = a[2].strides[0] / (int64_t)sizeof(G_T);
+    }
+    if (G_NAME(is_pointwise)(&shape)) {
+        const int64_t hw = shape.h * shape.w;
+        G_NAME(pointwise) t = {.groups = shape.groups, .a_step = s.m * s.k, .b_step = s.k * hw, .c_step = s.m * hw};
+        t.g = (G_NAME(gemm)){.m = s.m, .n = hw, .k = s.k, .a = (const G_T *)a[1].data, .rsa = s.k, .csa = 1,
+                             .b = s.source, .rsb = hw, .csb = 1, .c = s.out, .rsc = hw, .csc = 1, .end = s.end};
+        return G_NAME(pointwise_run)(&t, shape.b * shape.groups);
     }
     G_NAME(sweep_plan)(&s, (shape.kh - 1) * shape.dh / shape.sh);
     const size_t weights = (size_t)(shape.o * s.steps * G_PITCH) * sizeof(G_T);
@@ -336,8 +440,8 @@ static int G_NAME(conv2d)(const ml_array *a, const conv_settings *settings)
     for (int64_t g = 0; g < shape.groups; g++)
         for (int64_t step = 0; step < s.steps; step++) {
             const int64_t k0 = step * s.kc;
-            G_NAME(pack_a)((G_T *)shared + (g * s.steps + step) * s.m * G_PITCH, (const G_T *)a[1].data + g * s.m * s.k + k0,
-                           s.k, 1, s.m, ml_min(s.kc, s.k - k0));
+            G_NAME(pack_a)((G_T *)shared + (g * s.steps + step) * s.m * G_PITCH,
+                           (const G_T *)a[1].data + g * s.m * s.k + k0, s.k, 1, s.m, ml_min(s.kc, s.k - k0));
         }
     return G_NAME(sweep_run)(&s);
 }
@@ -355,7 +459,7 @@ static int64_t G_NAME(taps_of)(int64_t *taps, int64_t count, int64_t d, int64_t 
     return found;
 }
 
-/* dx[b,c,h,w] (+)= sum over (o,k,l) and (p,q) with p sh + k dh - ph = h, q sw + l dw - pw = w of dy[b,o,p,q] w[o,c,k,l] */
+/* dx[b,c,h,w] (+)= sum of dy[b,o,p,q] w[o,c,k,l] over o, k, l, p, q with p sh + k dh - ph = h, q sw + l dw - pw = w */
 static int G_NAME(conv2d_backward_input)(const ml_array *a, const conv_settings *settings)
 {
     conv_shape z;
@@ -364,6 +468,14 @@ static int G_NAME(conv2d_backward_input)(const ml_array *a, const conv_settings 
         return status;
     if (a[2].size == 0)
         return ML_OK;
+    if (G_NAME(is_pointwise)(&z)) {
+        const int64_t hw = z.h * z.w;
+        G_NAME(pointwise) t = {.groups = z.groups, .a_step = z.og * z.cg, .b_step = z.og * hw, .c_step = z.cg * hw};
+        t.g = (G_NAME(gemm)){.m = z.cg, .n = hw, .k = z.og, .a = (const G_T *)a[1].data, .rsa = 1, .csa = z.cg,
+                             .b = (const G_T *)a[0].data, .rsb = hw, .csb = 1, .c = (G_T *)a[2].data, .rsc = hw,
+                             .csc = 1, .accumulate = settings->accumulate};
+        return G_NAME(pointwise_run)(&t, z.b * z.groups);
+    }
     /* where no tap falls on some remainder, its pixels are not swept */
     const int strided = z.sh > 1 || z.sw > 1;
     if (strided && !settings->accumulate && (z.kh < z.sh || z.kw < z.sw || z.dh > 1 || z.dw > 1 || z.og == 0))
@@ -397,7 +509,8 @@ static int G_NAME(conv2d_backward_input)(const ml_array *a, const conv_settings 
                 for (int64_t i = 0; i < nk; i++)
                     for (int64_t j = 0; j < nl; j++, p++) {
                         const int64_t k = taps[i], l = taps[z.kh + j], block = p / s.kc;
-                        offset[p] = (o * s.field.rows + reach_h - k * z.dh / z.sh) * s.field.width + reach_w - l * z.dw / z.sw;
+                        offset[p] = (o * s.field.rows + reach_h - k * z.dh / z.sh) * s.field.width +
+                                    reach_w - l * z.dw / z.sw;
                         for (int64_t g = 0; g < z.groups; g++) {
                             const G_T *w = (const G_T *)a[1].data + ((g * z.og + o) * z.cg * z.kh + k) * z.kw + l;
                             G_T *d = (G_T *)shared + (g * s.steps + block) * z.cg * G_PITCH + p % s.kc;
@@ -437,12 +550,12 @@ static void G_NAME(weight_tasks)(void *context, int64_t begin, int64_t end)
     const int64_t panels = ml_ceil_div(z->og, G_NR), taps = z->kh * z->kw;
     G_T *pa = ml_rt->scratch(GEMM_SLOT_A, (size_t)(G_MC * G_PITCH) * sizeof(G_T));
     G_T *field = ml_rt->scratch(2, G_NAME(field_bytes)(&s->field, s->field.planes));
-    G_T *pb = ml_rt->scratch(3, (size_t)(panels * G_NR * G_KC) * sizeof(G_T) + sizeof(G_NAME(run)) * G_KC);
+    G_T *pb = ml_rt->scratch(3, (size_t)(panels * G_NR * G_KC) * sizeof(G_T) + sizeof(G_NAME(piece)) * G_KC);
     if (!pa || !field || !pb) {
         s->failed = 1;
         return;
     }
-    G_NAME(run) *runs = (G_NAME(run) *)(pb + panels * G_NR * G_KC);
+    G_NAME(piece) *pieces = (G_NAME(piece) *)(pb + panels * G_NR * G_KC);
     const G_NAME(epilogue) none = {0};
     for (int64_t t = begin; t < end; t++) {
         const int64_t term0 = t % s->term_blocks * s->terms, term1 = ml_min(term0 + s->terms, s->k);
@@ -460,20 +573,15 @@ static void G_NAME(weight_tasks)(void *context, int64_t begin, int64_t end)
                                channels, row0);
             for (int64_t n0 = 0; n0 < pixels; n0 += size) {
                 const int64_t n = ml_min(size, pixels - n0);
-                const int count = G_NAME(find_runs)(runs, n0, n, z->q, s->field.width);
+                const int count = G_NAME(find_pieces)(pieces, n0, n, z->q, s->field.width);
                 for (int64_t j = 0; j < z->og; j += G_NR) {
                     const int cols = (int)ml_min(G_NR, z->og - j);
-                    G_NAME(pack_b)(pb + j * n, cols > G_VL ? G_NR : G_VL, dy + j * z->p * z->q + n0, 1, z->p * z->q, n, cols);
+                    G_NAME(pack_b)(pb + j * n, cols > G_VL ? G_NR : G_VL, dy + j * z->p * z->q + n0, 1, z->p * z->q, n,
+                                   cols);
                 }
                 for (int64_t i0 = term0; i0 < term1; i0 += G_MC) {
                     const int64_t m = ml_min(G_MC, term1 - i0), strips = ml_ceil_div(m, G_MR);
-                    for (int64_t i = 0; i < m; i++) {       /* a row of X: its runs, one behind the other */
-                        const G_T *f = field + s->offset[i0 + i] - base;
-                        G_T *d = pa + i * G_PITCH;
-                        for (int r = 0; r < count; r++)
-                            for (int q = 0; q < runs[r].length; q += G_VL)
-                                G_STORE(d + runs[r].to + q, G_LOAD(f + runs[r].from + q));
-                    }
+                    G_NAME(pack_terms)(pa, G_PITCH, field - base, s->offset + i0, m, pieces, count);
                     for (int64_t j = 0; j < z->og; j += G_NR) {
                         const int cols = (int)ml_min(G_NR, z->og - j), ld = cols > G_VL ? G_NR : G_VL;
                         for (int64_t strip = 0; strip < strips; strip++) {
@@ -526,8 +634,9 @@ static int G_NAME(conv2d_backward_weight)(const ml_array *a, const conv_settings
     int status = conv_read_shape(&z, &a[1], &a[2], &a[0], settings);
     if (status)
         return status;
-    G_NAME(weights) s = {.shape = &z, .field = G_NAME(field_of_x)(&z), .x = (const G_T *)a[1].data, .dy = (const G_T *)a[0].data,
-                         .k = z.cg * z.kh * z.kw, .dw = (G_T *)a[2].data, .accumulate = settings->accumulate};
+    G_NAME(weights) s = {.shape = &z, .field = G_NAME(field_of_x)(&z), .x = (const G_T *)a[1].data,
+                         .dy = (const G_T *)a[0].data, .k = z.cg * z.kh * z.kw, .dw = (G_T *)a[2].data,
+                         .accumulate = settings->accumulate};
     if (a[2].size == 0)
         return ML_OK;
     if (a[0].size == 0) {
@@ -535,7 +644,7 @@ static int G_NAME(conv2d_backward_weight)(const ml_array *a, const conv_settings
             memset(a[2].data, 0, (size_t)a[2].size * sizeof(G_T));
         return ML_OK;
     }
-    /* Tasks, by shape: chunks of images (or of parts of them) as long as their sums stay small, then blocks of terms. */
+    /* Tasks, by shape: chunks of images (or of parts of them) while their sums stay small, then blocks of terms. */
     const double flops = 2.0 * a[2].size * (double)(z.p * z.q);
     s.block = G_NAME(task_rows)(z.b, z.p, flops);
     s.blocks = ml_ceil_div(z.p, s.block);

@@ -60,6 +60,8 @@ enum { GEMM_NONE, GEMM_RELU };      /* activations of the epilogue */
 #define G_MR 4                      /* no fused multiply-add: one more register for the product */
 #endif
 #define G_MC 128                    /* rows of A a task packs at most: 200 KB, in the second-level cache */
+#define G_THIN_ROWS 6               /* up to so many rows of C go without packing (3 where B is row-major), */
+#define G_THIN_COLS 256             /* so many columns at a time */
 #define G_NC 4096                   /* columns of B packed at a time: 6 MB, in the third-level cache */
 
 #define G_T float
@@ -116,6 +118,8 @@ enum { GEMM_NONE, GEMM_RELU };      /* activations of the epilogue */
 
 #undef G_MR
 #undef G_MC
+#undef G_THIN_ROWS
+#undef G_THIN_COLS
 #undef G_NC
 
 #else /* G_T is set: the source itself */
@@ -295,14 +299,16 @@ static const G_NAME(micro_fn) G_NAME(micros)[2][G_MR] = {
 
 /* ---- packing ---- */
 
-/* dst[j * ldd + i] = src[i * lds + j]   for i < rows, j < cols, in 4x4 (float64: 2x2) blocks of 16-byte vectors */
-static void G_NAME(transpose)(G_T *restrict dst, int64_t ldd, const G_T *restrict src, int64_t lds, int64_t rows, int64_t cols)
+/* dst[j * ldd + i] = src[i * lds + j]   for i < rows, j < cols, in 4x4 (float64: 2x2) blocks of 16-byte vectors.
+   Short rows are read whole, one after the other; of long ones a cache line each, so that dst stays cached too. */
+static void G_NAME(transpose)(G_T *restrict dst, int64_t ldd, const G_T *restrict src, int64_t lds, int64_t rows,
+                              int64_t cols)
 {
     enum { Q = 16 / sizeof(G_T), LINE = 64 / sizeof(G_T) };
     typedef G_T quad __attribute__((vector_size(16)));
-    int64_t full = rows / Q * Q;
-    for (int64_t jb = 0; jb < cols; jb += LINE) {       /* a cache line of each source row, used up at once */
-        int64_t je = ml_min(jb + LINE, cols), jf = jb + (je - jb) / Q * Q;
+    const int64_t full = rows / Q * Q, run = cols <= 128 ? 128 : LINE;
+    for (int64_t jb = 0; jb < cols; jb += run) {
+        int64_t je = ml_min(jb + run, cols), jf = jb + (je - jb) / Q * Q;
         for (int64_t i = 0; i < full; i += Q) {
             const G_T *s = src + i * lds + jb;
             G_T *d = dst + jb * ldd + i;
@@ -357,18 +363,11 @@ static void G_NAME(pack_a)(G_T *restrict dst, const G_T *restrict a, int64_t rs,
 /* One panel: dst[p * ld + j] = b[p * rs + j * cs] for p < k, j < n; zero for n <= j < ld (ld is G_VL or G_NR). */
 static void G_NAME(pack_b)(G_T *restrict dst, int ld, const G_T *restrict b, int64_t rs, int64_t cs, int64_t k, int n)
 {
-    if (cs == 1 && n == G_NR) {
-        for (int64_t p = 0; p < k; p++) {
-            G_STORE(dst + p * G_NR, G_LOAD(b + p * rs));
-            G_STORE(dst + p * G_NR + G_VL, G_LOAD(b + p * rs + G_VL));
-        }
-        return;
-    }
     if (cs == 1) {
-        int part = n % G_VL, whole = n - part;
+        int part = n % G_VL, whole = n - part;          /* whole: 0, G_VL or G_NR */
         for (int64_t p = 0; p < k; p++) {
-            if (whole)
-                G_STORE(dst + p * ld, G_LOAD(b + p * rs));
+            for (int j = 0; j < whole; j += G_VL)
+                G_STORE(dst + p * ld + j, G_LOAD(b + p * rs + j));
             if (part)
                 G_STORE(dst + p * ld + whole, G_NAME(load_part)(b + p * rs + whole, part));
         }
@@ -420,6 +419,23 @@ static void G_NAME(finish)(const G_T *t, int64_t ldt, G_T *c, int64_t ldc, int m
     }
 }
 
+/* The same for row i alone, with any distance between its elements; through a contiguous copy, so that the arithmetic
+   is the same. */
+static void G_NAME(finish_row)(const G_T *t, G_T *c, int64_t csc, int i, int n, int accumulate,
+                               const G_NAME(epilogue) *e)
+{
+    G_NAME(epilogue) f = *e;
+    G_T row[G_THIN_COLS] __attribute__((aligned(64)));
+    if (f.row_bias)
+        f.row_bias += i * e->bias_step;
+    if (accumulate)
+        for (int j = 0; j < n; j++)
+            row[j] = c[j * csc];
+    G_NAME(finish)(t, 0, row, 0, 1, n, accumulate, &f);
+    for (int j = 0; j < n; j++)
+        c[j * csc] = row[j];
+}
+
 /* One tile: c[i * rsc + j * csc] for i < m, j < n gets the product of a packed panel of A and a panel of B. */
 static void G_NAME(tile)(int64_t k, const G_T *a, const G_T *b, int64_t ldb, G_T *c, int64_t rsc, int64_t csc, int m,
                          int n, int accumulate, const G_NAME(epilogue) *e)
@@ -443,17 +459,8 @@ static void G_NAME(tile)(int64_t k, const G_T *a, const G_T *b, int64_t ldb, G_T
         G_NAME(transpose)(u, LD, t, G_NR, m, n);
         G_NAME(finish)(u, LD, c, csc, n, m, accumulate, &f);
     } else {
-        G_NAME(epilogue) f = *e;
-        G_T row[G_NR] __attribute__((aligned(64)));
-        for (int i = 0; i < m; i++) {               /* through a contiguous row, so that the arithmetic is the same */
-            if (e->row_bias)
-                f.row_bias = e->row_bias + i * e->bias_step;
-            for (int j = 0; j < n; j++)
-                row[j] = accumulate ? c[i * rsc + j * csc] : 0;
-            G_NAME(finish)(t + i * G_NR, G_NR, row, G_NR, 1, n, accumulate, &f);
-            for (int j = 0; j < n; j++)
-                c[i * rsc + j * csc] = row[j];
-        }
+        for (int i = 0; i < m; i++)
+            G_NAME(finish_row)(t + i * G_NR, c + i * rsc, csc, i, n, accumulate, e);
     }
 }
 
@@ -481,6 +488,18 @@ typedef struct {
 static void G_NAME(gemm_pack_b)(void *context, int64_t begin, int64_t end)
 {
     G_NAME(gemm) *g = context;
+    const int64_t whole = ml_min(end, g->nb / G_NR);
+    if (g->csb == 1 && !g->direct && whole > begin) {
+        /* whole panels of a row-major B: row by row through all of them, as memory likes to be read */
+        const G_T *b = g->b + g->k0 * g->rsb + g->j0 + begin * G_NR;
+        G_T *d = g->pb + begin * G_NR * g->kb;
+        for (int64_t p = 0; p < g->kb; p++, b += g->rsb, d += G_NR)
+            for (int64_t q = 0; q < whole - begin; q++) {
+                G_STORE(d + q * G_NR * g->kb, G_LOAD(b + q * G_NR));
+                G_STORE(d + q * G_NR * g->kb + G_VL, G_LOAD(b + q * G_NR + G_VL));
+            }
+        begin = whole;
+    }
     for (int64_t panel = begin; panel < end; panel++) {
         int64_t j = panel * G_NR;
         int n = (int)ml_min(G_NR, g->nb - j);
@@ -536,6 +555,106 @@ static void G_NAME(gemm_blocks)(void *context, int64_t begin, int64_t end)
     }
 }
 
+/* ---- few rows: a vector times a matrix ----
+
+   Packing B would cost more than multiplying by it. Where its rows are contiguous, y += x[p] * (row p), eight rows at
+   a time; where its columns are, y[j] = x . (column j), four columns at a time. */
+
+static int G_NAME(gemm_is_thin)(const G_NAME(gemm) *g)
+{
+    return g->csb == 1 ? g->m <= 3 : g->rsb == 1 && g->csa == 1 && g->m <= G_THIN_ROWS;
+}
+
+/* t[j] += sum_(q < count) x[q] * b[q * rs + j]   for j < n */
+ML_INLINE void G_NAME(add_rows)(G_T *restrict t, const G_T *x, const G_T *restrict b, int64_t rs, int n,
+                                const int count)
+{
+    for (int j = 0; j < n; j += G_VL) {
+        G_V v = G_LOAD(t + j);
+        if (n - j >= G_VL)
+#pragma GCC unroll 8
+            for (int q = 0; q < count; q++)
+                v = G_FMA(G_SET(x[q]), G_LOAD(b + q * rs + j), v);
+        else
+            for (int q = 0; q < count; q++)
+                v = G_FMA(G_SET(x[q]), G_NAME(load_part)(b + q * rs + j, n - j), v);
+        G_STORE(t + j, v);
+    }
+}
+
+/* t[q] = sum_p x[p] * b[q * cs + p]   for q < count */
+ML_INLINE void G_NAME(dot_columns)(G_T *t, const G_T *x, const G_T *b, int64_t cs, int64_t k, const int count)
+{
+    G_V r[4];
+#pragma GCC unroll 4
+    for (int q = 0; q < count; q++)
+        r[q] = G_SET(0);
+    int64_t p = 0;
+    for (; p + G_VL <= k; p += G_VL) {
+        G_V v = G_LOAD(x + p);
+#pragma GCC unroll 4
+        for (int q = 0; q < count; q++)
+            r[q] = G_FMA(v, G_LOAD(b + q * cs + p), r[q]);
+    }
+    if (p < k) {
+        G_V v = G_NAME(load_part)(x + p, (int)(k - p));
+#pragma GCC unroll 4
+        for (int q = 0; q < count; q++)
+            r[q] = G_FMA(v, G_NAME(load_part)(b + q * cs + p, (int)(k - p)), r[q]);
+    }
+    for (int q = 0; q < count; q++) {
+        G_T lanes[G_VL];
+        G_STORE(lanes, r[q]);
+        for (int half = G_VL / 2; half; half /= 2)
+            for (int i = 0; i < half; i++)
+                lanes[i] += lanes[i + half];
+        t[q] = lanes[0];
+    }
+}
+
+static void G_NAME(gemm_thin)(void *context, int64_t begin, int64_t end)
+{
+    const G_NAME(gemm) *g = context;
+    G_T t[G_THIN_ROWS][G_THIN_COLS] __attribute__((aligned(64)));
+    for (int64_t j0 = begin * G_THIN_COLS; j0 < ml_min(end * G_THIN_COLS, g->n); j0 += G_THIN_COLS) {
+        const int n = (int)ml_min(G_THIN_COLS, g->n - j0), m = (int)g->m;
+        const G_T *b = g->b + j0 * g->csb;
+        if (g->csb == 1) {
+            for (int i = 0; i < m; i++)
+                memset(t[i], 0, (size_t)ml_ceil_div(n, G_VL) * G_VL * sizeof(G_T));
+            for (int64_t p = 0; p < g->k; p += 8)
+                for (int i = 0; i < m; i++) {
+                    const int count = (int)ml_min(8, g->k - p);
+                    G_T x[8];
+                    for (int q = 0; q < count; q++)
+                        x[q] = g->a[i * g->rsa + (p + q) * g->csa];
+                    if (count == 8)
+                        G_NAME(add_rows)(t[i], x, b + p * g->rsb, g->rsb, n, 8);
+                    else
+                        for (int q = 0; q < count; q++)
+                            G_NAME(add_rows)(t[i], x + q, b + (p + q) * g->rsb, g->rsb, n, 1);
+                }
+        } else {
+            for (int j = 0; j < n; j += 4)
+                for (int i = 0; i < m; i++)
+                    if (n - j >= 4)
+                        G_NAME(dot_columns)(t[i] + j, g->a + i * g->rsa, b + j * g->csb, g->csb, g->k, 4);
+                    else
+                        for (int q = j; q < n; q++)
+                            G_NAME(dot_columns)(t[i] + q, g->a + i * g->rsa, b + q * g->csb, g->csb, g->k, 1);
+        }
+        G_NAME(epilogue) e = g->end;
+        if (e.col_bias)
+            e.col_bias += j0 * e.bias_step;
+        G_T *c = g->c + j0 * g->csc;
+        if (g->csc == 1)
+            G_NAME(finish)(t[0], G_THIN_COLS, c, g->rsc, m, n, g->accumulate, &e);
+        else
+            for (int i = 0; i < m; i++)
+                G_NAME(finish_row)(t[i], c + i * g->rsc, g->csc, i, n, g->accumulate, &e);
+    }
+}
+
 /* Cycles, roughly, that a product spends outside its multiplications, and on padded lanes. Measured weights. */
 static double G_NAME(gemm_cost)(const G_NAME(gemm) *g)
 {
@@ -560,20 +679,31 @@ static void G_NAME(gemm_transpose)(G_NAME(gemm) *g)
 }
 
 /* C = act((accumulate ? C : 0) + A B + bias). Fill m .. end first. */
-static __attribute__((unused)) int G_NAME(gemm_run)(G_NAME(gemm) *g)
+static int G_NAME(gemm_run)(G_NAME(gemm) *g)
 {
     if (g->m <= 0 || g->n <= 0)
         return ML_OK;
     G_NAME(gemm) other = *g;
     G_NAME(gemm_transpose)(&other);
+    if (G_NAME(gemm_is_thin)(&other) && !G_NAME(gemm_is_thin)(g))
+        *g = other;
+    if (G_NAME(gemm_is_thin)(g)) {
+        const double piece = 2.0 * g->m * (double)(g->k + 1) * G_THIN_COLS;
+        ml_rt->parallel_for(G_NAME(gemm_thin), g, ml_ceil_div(g->n, G_THIN_COLS),
+                            (int64_t)(GEMM_TASK_FLOPS / 2 / piece) + 1);
+        return ML_OK;
+    }
     if (G_NAME(gemm_cost)(&other) < G_NAME(gemm_cost)(g))
         *g = other;
 
     const int64_t steps = ml_max(1, ml_ceil_div(g->k, G_KC)), kc = ml_ceil_div(g->k, steps);
     const double flops = 2.0 * g->m * g->n * (double)kc;
     g->failed = 0;
-    /* In place: when few rows use B, or when its rows lie so close that the walk down K stays in the nearest cache. */
-    g->direct = g->csb == 1 && (g->m <= 2 * G_MR || (kc * (g->rsb < 0 ? -g->rsb : g->rsb) <= 32768 / (int)sizeof(G_T)));
+    /* B in place: when few rows use it, or when its rows lie so close that a panel stays in the nearest cache. Rows a
+       multiple of 1 KB apart share a few cache sets and push each other out, so there it pays less. */
+    const int64_t apart = g->rsb < 0 ? -g->rsb : g->rsb;
+    g->direct = g->csb == 1 && (g->m <= (apart * (int64_t)sizeof(G_T) % 1024 ? 4 : 2) * G_MR ||
+                                kc * apart * (int64_t)sizeof(G_T) <= 32768);
     for (g->j0 = 0; g->j0 < g->n; g->j0 += g->nb) {
         g->nb = ml_min(G_NC, g->n - g->j0);
         const int64_t panels = ml_ceil_div(g->nb, G_NR);
@@ -583,15 +713,16 @@ static __attribute__((unused)) int G_NAME(gemm_run)(G_NAME(gemm) *g)
             if (!g->pb)
                 return ML_NO_MEMORY;
         }
-        /* Tasks: as large as the caches like, then halved until there are enough for many threads. */
+        /* Tasks: as large as the caches like, then halved until there are enough for many threads: by rows first,
+           because every task packs its own rows of A, and by columns where both are short. */
         int64_t bm = ml_ceil_div(g->m, G_MC), bn = ml_ceil_div(panels, 512 / G_NR);
         while (bm * bn < 32 && flops / (double)(bm * bn) > 2 * GEMM_TASK_FLOPS) {
-            if (ml_ceil_div(panels, bn) * G_NR >= ml_ceil_div(g->m, bm) && bn < panels)
-                bn = ml_min(2 * bn, panels);
-            else if (ml_ceil_div(g->m, bm) > G_MR)
-                bm = 2 * bm;
-            else if (bn < panels)
-                bn = ml_min(2 * bn, panels);
+            if (panels >= 8 * bn)
+                bn *= 2;
+            else if (g->m >= 4 * G_MR * bm)
+                bm *= 2;
+            else if (panels >= 2 * bn)
+                bn *= 2;
             else
                 break;
         }
@@ -607,7 +738,7 @@ static __attribute__((unused)) int G_NAME(gemm_run)(G_NAME(gemm) *g)
                 if (g->direct)
                     G_NAME(gemm_pack_b)(g, panels - 1, panels);
                 else
-                    ml_rt->parallel_for(G_NAME(gemm_pack_b), g, panels, ml_max(1, 32768 / (kc * G_NR + 1)));
+                    ml_rt->parallel_for(G_NAME(gemm_pack_b), g, panels, ml_max(4, 32768 / (kc * G_NR + 1)));
             }
             ml_rt->parallel_for(G_NAME(gemm_blocks), g, tasks, grain);
             if (g->failed)

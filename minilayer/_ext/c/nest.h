@@ -156,8 +156,10 @@ static void ml_nest_piece(void *context, int64_t begin, int64_t end)
     }
     for (int64_t item = begin, offset = index[inner]; item < end; offset = 0) {
         int64_t stop = ml_min(length, offset + (end - item)), rows = 1;
-        if (nest->tiled && offset == 0)
-            rows = ml_max(1, ml_min(NEST_TILE_ROWS, ml_min(nest->shape[inner - 1] - index[inner - 1], (end - item) / length)));
+        if (nest->tiled && offset == 0) {
+            rows = ml_min(nest->shape[inner - 1] - index[inner - 1], (end - item) / length);
+            rows = ml_max(1, ml_min(NEST_TILE_ROWS, rows));
+        }
         for (int64_t from = offset; from < stop; from += nest->block)
             for (int64_t r = 0; r < rows; r++)
                 status |= ml_nest_block(nest, &at, r, from, ml_min(nest->block, stop - from));

@@ -8,6 +8,7 @@
 
 #define NORM_PIECE 16384            /* elements a piece of a parallel loop touches, about */
 #define NORM_BLOCK 2048             /* elements summed in vector lanes before they join a double */
+#define NORM_TOGETHER 8             /* rows of a layer norm that go through its stages together */
 #define NORM_SPLITS 16              /* pieces the sums of all channels are cut into when channels are few */
 
 /* Count, mean and sum of squares around it, of a part of the data. */

@@ -54,11 +54,11 @@ ML_INLINE void ML_TYPED(norm_shifted_sums)(const real *x, int64_t rows, int64_t 
    put back, so that a mean far larger than the deviation costs no digits. */
 ML_INLINE norm_moments ML_TYPED(norm_block)(const real *x, int64_t rows, int64_t step, int64_t n)
 {
-    double count = (double)(rows * n), s, q;
-    real m = (real)(ML_TYPED(norm_sum)(x, rows, step, n) / count);
+    double count = (double)(rows * n), each = 1 / count, s, q;
+    real m = (real)(ML_TYPED(norm_sum)(x, rows, step, n) * each);
     ML_TYPED(norm_shifted_sums)(x, rows, step, n, m, &s, &q);
-    double m2 = q - s * (s / count);
-    return (norm_moments){count, m + s / count, m2 < 0 ? 0 : m2};
+    double m2 = q - s * (s * each);
+    return (norm_moments){count, m + s * each, m2 < 0 ? 0 : m2};
 }
 
 static norm_moments ML_TYPED(norm_measure)(const real *x, int64_t rows, int64_t step, int64_t n)
@@ -89,29 +89,51 @@ typedef struct {
     int accumulate;
 } ML_TYPED(layer_norm_work);
 
+/* NORM_TOGETHER rows go through each stage together: a row's sums are a chain of waiting, and others fill the wait. */
 static void ML_TYPED(layer_norm_rows)(void *context, int64_t begin, int64_t end)
 {
     const ML_TYPED(layer_norm_work) *k = context;
     int64_t D = k->D;
-    for (int64_t r = begin; r < end; r++) {
-        const real *x = k->x + r * D;
-        real *y = k->y + r * D;
-        norm_moments m = ML_TYPED(norm_measure)(x, 1, D, D);
-        if (D == 0)
-            m = (norm_moments){1, NAN, NAN};
-        real mean = (real)m.mean, rstd = (real)(1 / sqrt(m.m2 / m.n + k->eps));
-        k->mean[r] = mean;
-        k->rstd[r] = rstd;
-        rv high = rv_set(mean), low = rv_set((real)(m.mean - mean)), scale = rv_set(rstd);
-        int64_t i = 0;
-        for (; i + RN <= D; i += RN) {
-            rv xhat = (rv_load(x + i) - high - low) * scale;
-            rv_store(y + i, rv_fma(xhat, rv_load(k->w + i), rv_load(k->b + i)));
+    double each = 1 / (double)D;
+    for (int64_t first = begin; first < end; first += NORM_TOGETHER) {
+        int rows = (int)ml_min(NORM_TOGETHER, end - first);
+        const real *x = k->x + first * D;
+        double mean[NORM_TOGETHER], variance[NORM_TOGETHER];
+        if (D <= NORM_BLOCK) {
+            double s, q;
+            for (int j = 0; j < rows; j++)
+                mean[j] = ML_TYPED(norm_sum)(x + j * D, 1, D, D) * each;
+            for (int j = 0; j < rows; j++) {            /* as in norm_block */
+                real m = (real)mean[j];
+                ML_TYPED(norm_shifted_sums)(x + j * D, 1, D, D, m, &s, &q);
+                mean[j] = m + s * each;
+                variance[j] = (q - s * (s * each)) * each;
+                variance[j] = variance[j] < 0 ? 0 : variance[j];
+            }
+        } else {
+            for (int j = 0; j < rows; j++) {
+                norm_moments m = ML_TYPED(norm_measure)(x + j * D, 1, D, D);
+                mean[j] = m.mean;
+                variance[j] = m.m2 / m.n;
+            }
         }
-        if (i < D) {
-            int64_t n = D - i;
-            rv xhat = (rv_load_part(x + i, n, 0) - high - low) * scale;
-            rv_store_part(y + i, n, rv_fma(xhat, rv_load_part(k->w + i, n, 0), rv_load_part(k->b + i, n, 0)));
+        for (int j = 0; j < rows; j++) {
+            k->mean[first + j] = (real)mean[j];
+            k->rstd[first + j] = (real)(1 / sqrt(variance[j] + k->eps));
+        }
+        for (int j = 0; j < rows; j++, x += D) {
+            real *y = k->y + (first + j) * D, m = (real)mean[j];
+            rv high = rv_set(m), low = rv_set((real)(mean[j] - m)), scale = rv_set(k->rstd[first + j]);
+            int64_t i = 0;
+            for (; i + RN <= D; i += RN) {
+                rv xhat = (rv_load(x + i) - high - low) * scale;
+                rv_store(y + i, rv_fma(xhat, rv_load(k->w + i), rv_load(k->b + i)));
+            }
+            if (i < D) {
+                int64_t n = D - i;
+                rv xhat = (rv_load_part(x + i, n, 0) - high - low) * scale;
+                rv_store_part(y + i, n, rv_fma(xhat, rv_load_part(k->w + i, n, 0), rv_load_part(k->b + i, n, 0)));
+            }
         }
     }
 }
@@ -142,53 +164,75 @@ static int ML_TYPED(layer_norm)(const ml_array *a, const void *settings)
     return ML_OK;
 }
 
+/* c1 = mean over d of g = dy*w, and c2 = mean of g*xhat, for one row */
+ML_INLINE void ML_TYPED(layer_norm_backward_means)(const ML_TYPED(layer_norm_work) *k, int64_t r, real *c1, real *c2)
+{
+    int64_t D = k->D;
+    const real *x = k->x + r * D, *dy = k->dy + r * D;
+    rv mean = rv_set(k->mean[r]);
+    double sum = 0, product = 0;
+    for (int64_t i0 = 0; i0 < D; i0 += NORM_BLOCK) {
+        int64_t i = i0, stop = ml_min(D, i0 + NORM_BLOCK);
+        rv s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
+        for (; i + 2 * RN <= stop; i += 2 * RN) {
+            rv g = rv_load(dy + i) * rv_load(k->w + i), h = rv_load(dy + i + RN) * rv_load(k->w + i + RN);
+            s0 += g;
+            s1 += h;
+            q0 = rv_fma(g, rv_load(x + i) - mean, q0);
+            q1 = rv_fma(h, rv_load(x + i + RN) - mean, q1);
+        }
+        for (; i < stop; i += RN) {
+            int64_t n = stop - i;
+            rv g = rv_load_upto(dy + i, n, 0) * rv_load_upto(k->w + i, n, 0);
+            s0 += g;
+            q0 = rv_fma(g, rv_load_upto(x + i, n, k->mean[r]) - mean, q0);
+        }
+        sum += rv_sum(s0 + s1);
+        product += rv_sum(q0 + q1);
+    }
+    *c1 = (real)(sum / (double)D);
+    *c2 = (real)(product * k->rstd[r] / (double)D);
+}
+
+/* One row: dx from its means, and the row's share added to the sums pw and pb. Either may be left out. */
+ML_INLINE void ML_TYPED(layer_norm_backward_row)(const ML_TYPED(layer_norm_work) *k, int64_t r, real c1, real c2, real *pw,
+                                                 real *pb, int want_dx, int want_sums)
+{
+    int64_t D = k->D;
+    const real *x = k->x + r * D, *dy = k->dy + r * D;
+    real *dx = k->dx + (want_dx ? r * D : 0);
+    rv mean = rv_set(k->mean[r]), rstd = rv_set(k->rstd[r]), v1 = rv_set(c1), v2 = rv_set(c2);
+    for (int64_t i = 0; i < D; i += RN) {
+        int64_t n = D - i;
+        rv g = rv_load_upto(dy + i, n, 0), xhat = (rv_load_upto(x + i, n, 0) - mean) * rstd;
+        if (want_sums) {
+            rv_store_upto(pw + i, n, rv_fma(g, xhat, rv_load_upto(pw + i, n, 0)));
+            rv_store_upto(pb + i, n, rv_load_upto(pb + i, n, 0) + g);
+        }
+        if (want_dx)
+            rv_store_upto(dx + i, n, (g * rv_load_upto(k->w + i, n, 0) - v1 - xhat * v2) * rstd);
+    }
+}
+
 /* One chunk of rows: dx row by row, dw and db summed into the chunk's own partial results. */
 static void ML_TYPED(layer_norm_backward_chunk)(const ML_TYPED(layer_norm_work) *k, int64_t chunk)
 {
     int64_t D = k->D, end = ml_min(k->R, (chunk + 1) * k->rows);
-    real *pw = k->partial + chunk * 2 * D, *pb = pw + D;
-    if (k->partial)
+    real *pw = k->partial ? k->partial + chunk * 2 * D : NULL, *pb = k->partial ? pw + D : NULL;
+    if (pw)
         memset(pw, 0, (size_t)(2 * D) * sizeof(real));
-    for (int64_t r = chunk * k->rows; r < end; r++) {
-        const real *x = k->x + r * D, *dy = k->dy + r * D;
-        rv mean = rv_set(k->mean[r]), rstd = rv_set(k->rstd[r]);
-        if (k->partial) {
-            for (int64_t i = 0; i < D; i += RN) {
-                int64_t n = D - i;
-                rv g = rv_load_upto(dy + i, n, 0), xhat = (rv_load_upto(x + i, n, 0) - mean) * rstd;
-                rv_store_upto(pw + i, n, rv_fma(g, xhat, rv_load_upto(pw + i, n, 0)));
-                rv_store_upto(pb + i, n, rv_load_upto(pb + i, n, 0) + g);
-            }
-        }
-        if (!k->dx)
-            continue;
-        double sum_g = 0, sum_gx = 0;       /* over d of g = dy*w and of g*xhat */
-        for (int64_t i0 = 0; i0 < D; i0 += NORM_BLOCK) {
-            int64_t i = i0, stop = ml_min(D, i0 + NORM_BLOCK);
-            rv s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
-            for (; i + 2 * RN <= stop; i += 2 * RN) {
-                rv g = rv_load(dy + i) * rv_load(k->w + i), h = rv_load(dy + i + RN) * rv_load(k->w + i + RN);
-                s0 += g;
-                s1 += h;
-                q0 = rv_fma(g, (rv_load(x + i) - mean) * rstd, q0);
-                q1 = rv_fma(h, (rv_load(x + i + RN) - mean) * rstd, q1);
-            }
-            for (; i < stop; i += RN) {
-                int64_t n = stop - i;
-                rv g = rv_load_upto(dy + i, n, 0) * rv_load_upto(k->w + i, n, 0);
-                s0 += g;
-                q0 = rv_fma(g, (rv_load_upto(x + i, n, k->mean[r]) - mean) * rstd, q0);
-            }
-            sum_g += rv_sum(s0 + s1);
-            sum_gx += rv_sum(q0 + q1);
-        }
-        real *dx = k->dx + r * D;
-        rv c1 = rv_set((real)(sum_g / (double)D)), c2 = rv_set((real)(sum_gx / (double)D));
-        for (int64_t i = 0; i < D; i += RN) {
-            int64_t n = D - i;
-            rv g = rv_load_upto(dy + i, n, 0) * rv_load_upto(k->w + i, n, 0);
-            rv xhat = (rv_load_upto(x + i, n, 0) - mean) * rstd;
-            rv_store_upto(dx + i, n, (g - c1 - xhat * c2) * rstd);
+    for (int64_t first = chunk * k->rows; first < end; first += NORM_TOGETHER) {
+        int rows = (int)ml_min(NORM_TOGETHER, end - first);
+        real c1[NORM_TOGETHER] = {0}, c2[NORM_TOGETHER] = {0};
+        for (int j = 0; k->dx && j < rows; j++)
+            ML_TYPED(layer_norm_backward_means)(k, first + j, &c1[j], &c2[j]);
+        for (int j = 0; j < rows; j++) {
+            if (k->dx && pw)
+                ML_TYPED(layer_norm_backward_row)(k, first + j, c1[j], c2[j], pw, pb, 1, 1);
+            else if (k->dx)
+                ML_TYPED(layer_norm_backward_row)(k, first + j, c1[j], c2[j], NULL, NULL, 1, 0);
+            else
+                ML_TYPED(layer_norm_backward_row)(k, first + j, 0, 0, pw, pb, 0, 1);
         }
     }
 }
@@ -238,7 +282,8 @@ static int ML_TYPED(layer_norm_backward)(const ml_array *a, const void *settings
         if (!k.partial)
             return ML_NO_MEMORY;
     }
-    ml_rt->parallel_for(ML_TYPED(layer_norm_backward_rows), &k, k.chunks, 1);
+    if (k.dx || k.partial)
+        ml_rt->parallel_for(ML_TYPED(layer_norm_backward_rows), &k, k.chunks, 1);
     if (k.partial)
         ml_rt->parallel_for(ML_TYPED(layer_norm_backward_columns), &k, k.D, ml_max(64, NORM_PIECE / k.chunks));
     return ML_OK;
@@ -329,43 +374,59 @@ static void ML_TYPED(batch_norm_write_rows)(void *context, int64_t begin, int64_
         ML_TYPED(batch_norm_write)(k->x + r * k->L, k->y + r * k->L, k->L, k->lines[r % k->C]);
 }
 
-/* Sums over B of RN neighbouring channels (L = 1): 64 rows at a time, so that long sums keep their digits. */
-#define NORM_COLUMN_ROWS 64
-#define NORM_COLUMN_SUM(total, expression)                                                                             \
-    for (int64_t r0 = 0; r0 < k->B; r0 += NORM_COLUMN_ROWS) {                                                          \
-        rv part = {0};                                                                                                 \
-        for (int64_t r = r0; r < ml_min(k->B, r0 + NORM_COLUMN_ROWS); r++)                                             \
-            part += (expression);                                                                                      \
-        total += part;                                                                                                 \
+/* With L = 1 a piece of the loop is NORM_STRIP neighbouring channels. It walks down the rows, all its channels at once:
+   one channel alone would touch a cache line a row, and a power of two of them apart all in the same few places. Sums
+   are taken 64 rows at a time, so that long ones keep their digits. */
+#define NORM_STRIP (16 * RN)
+#define NORM_STRIP_ROWS 64
+
+/* a += first(r, i), b += second(r, i) over all rows r, for the vectors at channels i of the strip */
+#define NORM_STRIP_SUMS(a, b, first, second)                                                                           \
+    for (int64_t r0 = 0; r0 < k->B; r0 += NORM_STRIP_ROWS) {                                                           \
+        real parts[2][NORM_STRIP];                                                                                     \
+        memset(parts, 0, sizeof parts);                                                                                \
+        for (int64_t r = r0; r < ml_min(k->B, r0 + NORM_STRIP_ROWS); r++)                                              \
+            for (int64_t i = 0; i < n; i += RN) {                                                                      \
+                rv_store(parts[0] + i, rv_load(parts[0] + i) + (first));                                               \
+                rv_store(parts[1] + i, rv_load(parts[1] + i) + (second));                                              \
+            }                                                                                                          \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            a[i] += parts[0][i];                                                                                       \
+            b[i] += parts[1][i];                                                                                       \
+        }                                                                                                              \
     }
 
 static void ML_TYPED(batch_norm_columns)(void *context, int64_t begin, int64_t end)
 {
     const ML_TYPED(batch_norm_work) *k = context;
     int64_t C = k->C;
-    for (int64_t c = begin * RN; c < ml_min(C, end * RN); c += RN) {
+    double count = (double)k->B;
+    for (int64_t c = begin * NORM_STRIP; c < ml_min(C, end * NORM_STRIP); c += NORM_STRIP) {
         const real *x = k->x + c;
         real *y = k->y + c;
-        int64_t lanes = ml_min(RN, C - c);
-        double B = (double)k->B;
-        rv sum = {0}, s = {0}, q = {0};
-        NORM_COLUMN_SUM(sum, rv_load_upto(x + r * C, lanes, 0))
-        rv m = sum / (real)B;
-        NORM_COLUMN_SUM(s, rv_load_upto(x + r * C, lanes, 0) - m)
-        NORM_COLUMN_SUM(q, (rv_load_upto(x + r * C, lanes, 0) - m) * (rv_load_upto(x + r * C, lanes, 0) - m))
-        rv high = {0}, low = {0}, scale = {0}, shift = {0};
-        for (int i = 0; i < lanes; i++) {
-            double m2 = (double)q[i] - (double)s[i] * ((double)s[i] / B);
-            ML_TYPED(batch_norm_line) line = ML_TYPED(batch_norm_settle)(
-                k, c + i, (norm_moments){B, (double)m[i] + (double)s[i] / B, m2 < 0 ? 0 : m2});
+        int64_t n = ml_min(NORM_STRIP, C - c);
+        double sum[NORM_STRIP] = {0}, ignored[NORM_STRIP], s[NORM_STRIP] = {0}, q[NORM_STRIP] = {0};
+        real m[NORM_STRIP] = {0}, high[NORM_STRIP], low[NORM_STRIP], scale[NORM_STRIP], shift[NORM_STRIP];
+        memset(ignored, 0, sizeof ignored);
+#define X (rv_load_upto(x + r * C + i, n - i, 0))
+        NORM_STRIP_SUMS(sum, ignored, X, (rv){0})
+        for (int64_t i = 0; i < n; i++)
+            m[i] = (real)(sum[i] / count);
+        NORM_STRIP_SUMS(s, q, X - rv_load(m + i), (X - rv_load(m + i)) * (X - rv_load(m + i)))
+        for (int64_t i = 0; i < n; i++) {
+            double m2 = q[i] - s[i] * (s[i] / count);
+            ML_TYPED(batch_norm_line) line =
+                ML_TYPED(batch_norm_settle)(k, c + i, (norm_moments){count, m[i] + s[i] / count, m2 < 0 ? 0 : m2});
             high[i] = line.high;
             low[i] = line.low;
             scale[i] = line.scale;
             shift[i] = line.shift;
         }
         for (int64_t r = 0; r < k->B; r++)
-            rv_store_upto(y + r * C, lanes,
-                          rv_fma(rv_load_upto(x + r * C, lanes, 0) - high - low, scale, shift));
+            for (int64_t i = 0; i < n; i += RN)
+                rv_store_upto(y + r * C + i, n - i,
+                              rv_fma(X - rv_load(high + i) - rv_load(low + i), rv_load(scale + i), rv_load(shift + i)));
+#undef X
     }
 }
 
@@ -395,7 +456,8 @@ static int ML_TYPED(batch_norm)(const ml_array *a, const void *settings)
     }
     ML_TYPED(batch_norm_plan)(&k);
     if (k.L == 1) {
-        ml_rt->parallel_for(ML_TYPED(batch_norm_columns), &k, ml_ceil_div(k.C, RN), ml_grain(NORM_PIECE, k.B * RN));
+        ml_rt->parallel_for(ML_TYPED(batch_norm_columns), &k, ml_ceil_div(k.C, NORM_STRIP),
+                            ml_grain(NORM_PIECE, k.B * NORM_STRIP));
         return ML_OK;
     }
     if (k.splits == 1) {
@@ -586,31 +648,33 @@ static void ML_TYPED(batch_norm_backward_columns)(void *context, int64_t begin, 
 {
     const ML_TYPED(batch_norm_work) *k = context;
     int64_t C = k->C;
-    for (int64_t c = begin * RN; c < ml_min(C, end * RN); c += RN) {
+    for (int64_t c = begin * NORM_STRIP; c < ml_min(C, end * NORM_STRIP); c += NORM_STRIP) {
         const real *x = k->x + c, *dy = k->dy + c;
-        int64_t lanes = ml_min(RN, C - c);
-        rv mean = rv_load_upto(k->mean + c, lanes, 0), s = {0}, q = {0};
-        NORM_COLUMN_SUM(s, rv_load_upto(dy + r * C, lanes, 0))
-        NORM_COLUMN_SUM(q, rv_load_upto(dy + r * C, lanes, 0) * (rv_load_upto(x + r * C, lanes, 0) - mean))
-        rv a = {0}, p = {0}, shift = {0};
-        for (int i = 0; i < lanes; i++) {
+        int64_t n = ml_min(NORM_STRIP, C - c);
+        double s[NORM_STRIP] = {0}, q[NORM_STRIP] = {0};
+        real mean[NORM_STRIP] = {0}, a[NORM_STRIP] = {0}, p[NORM_STRIP] = {0}, shift[NORM_STRIP] = {0};
+        memcpy(mean, k->mean + c, (size_t)n * sizeof(real));
+#define CENTRED (rv_load_upto(x + r * C + i, n - i, 0) - rv_load(mean + i))
+#define DY (rv_load_upto(dy + r * C + i, n - i, 0))
+        NORM_STRIP_SUMS(s, q, DY, DY * CENTRED)
+        for (int64_t i = 0; i < n; i++) {
             ML_TYPED(batch_norm_slope) line = ML_TYPED(batch_norm_settle_backward)(k, c + i, s[i], q[i]);
             a[i] = line.a;
             p[i] = line.p;
             shift[i] = line.q;
         }
-        if (!k->y)
-            continue;
-        for (int64_t r = 0; r < k->B; r++) {
-            rv g = a * rv_load_upto(dy + r * C, lanes, 0);
-            if (k->training)
-                g += rv_fma(p, rv_load_upto(x + r * C, lanes, 0) - mean, shift);
-            rv_store_upto(k->y + c + r * C, lanes, g);
-        }
+        for (int64_t r = 0; k->y && r < k->B; r++)
+            for (int64_t i = 0; i < n; i += RN) {
+                rv g = rv_load(a + i) * DY;
+                if (k->training)
+                    g += rv_fma(rv_load(p + i), CENTRED, rv_load(shift + i));
+                rv_store_upto(k->y + c + r * C + i, n - i, g);
+            }
+#undef CENTRED
+#undef DY
     }
 }
-#undef NORM_COLUMN_SUM
-#undef NORM_COLUMN_ROWS
+#undef NORM_STRIP_SUMS
 
 /* dy x w mean rstd dx dw db; in eval mode the fourth and fifth are running_mean and running_var. */
 static int ML_TYPED(batch_norm_backward)(const ml_array *a, const void *settings, int training)
@@ -624,8 +688,8 @@ static int ML_TYPED(batch_norm_backward)(const ml_array *a, const void *settings
         .B = a[1].shape[0], .C = a[1].shape[1], .L = a[1].shape[2]};
     ML_TYPED(batch_norm_plan)(&k);
     if (k.L == 1) {
-        ml_rt->parallel_for(ML_TYPED(batch_norm_backward_columns), &k, ml_ceil_div(k.C, RN),
-                            ml_grain(NORM_PIECE, k.B * RN));
+        ml_rt->parallel_for(ML_TYPED(batch_norm_backward_columns), &k, ml_ceil_div(k.C, NORM_STRIP),
+                            ml_grain(NORM_PIECE, k.B * NORM_STRIP));
         return ML_OK;
     }
     if (k.splits == 1) {
@@ -650,3 +714,5 @@ static int ML_TYPED(batch_norm_backward)(const ml_array *a, const void *settings
         ml_rt->parallel_for(ML_TYPED(batch_norm_backward_write_rows), &work, k.B * k.C, ml_grain(NORM_PIECE, k.L));
     return ML_OK;
 }
+#undef NORM_STRIP
+#undef NORM_STRIP_ROWS

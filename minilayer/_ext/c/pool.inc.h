@@ -5,7 +5,6 @@
 #define ML_POOL_ONCE
 
 #define POOL_PIECE 16384                /* elements a piece of a parallel loop touches, about */
-#define POOL_BLOCK 256                  /* outputs of a row that are worked on together */
 
 /* Constant shuffles of two vectors: GCC and clang spell them differently. */
 #if defined(__clang__)
@@ -13,13 +12,6 @@
 #else
 #define POOL_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ri){__VA_ARGS__})
 #endif
-
-/* The outputs [*begin, *end) of n whose place  output*stride + offset  lies in [0, size). */
-static inline void pool_range(int64_t n, int64_t stride, int64_t offset, int64_t size, int64_t *begin, int64_t *end)
-{
-    *begin = offset >= 0 ? 0 : ml_ceil_div(-offset, stride);
-    *end = offset >= size ? 0 : ml_min(n, (size - 1 - offset) / stride + 1);
-}
 
 /* How many places of one axis output p's window counts. */
 static inline int64_t pool_count(const pool_settings *s, int axis, int64_t size, int64_t p)

@@ -4,8 +4,8 @@
    of x into one accumulator. Where it runs fastest along a kept axis (the gradient of a bias: sum
    over the batch), a *rows* kernel folds row after row into a row of accumulators.
 
-   Float sums: at most 16 float32 additions in a row in each vector lane, then the lanes go to
-   float64; long reductions are cut into chunks whose results are added as a tree. Chunks depend on
+   Float sums: at most 16 additions in a row in each vector lane in x's type, then float32 goes on in
+   float64, and float64 as a tree; long reductions are cut into chunks whose results are added as a tree. Chunks depend on
    the shape alone, so the bits do not depend on the number of threads. Elements are taken in the
    order of memory, not of the axes. */
 #include "vec.h"
@@ -321,7 +321,7 @@ MERGE(merge_all, integer, ALL_INTEGER)
 #define BOTH(NAME, T, A, MEMBER, OP) LINE(NAME##_line, T, A, MEMBER, OP) ROWS(NAME##_rows, T, A, MEMBER, OP)
 
 BOTH(plain_sum_f32, float, double, real, ADD_REAL)
-BOTH(plain_sum_f64, double, double, real, ADD_REAL)
+ROWS(plain_sum_f64_rows, double, double, real, ADD_REAL)
 BOTH(plain_max_f32, float, double, real, MAX_REAL)
 BOTH(plain_max_f64, double, double, real, MAX_REAL)
 BOTH(plain_min_f32, float, double, real, MIN_REAL)
@@ -393,14 +393,27 @@ ML_INLINE double ML_NAME(add_lanes)(vd v)
     return t[0];
 }
 
-#define SUM_LINE(NAME, T, V, N, LOAD, COLLECT, PLAIN)                                                      \
-    static void ML_NAME(NAME)(const char *x, int64_t sx, int64_t n, accumulator *total)                    \
+/* the elements of a strided line: at most 16 additions in a row, then a tree */
+static double ML_NAME(sum_strided_f64)(const char *x, int64_t sx, int64_t n)
+{
+    if (n > 64) {
+        int64_t half = n / 8 * 4;
+        return ML_NAME(sum_strided_f64)(x, sx, half) + ML_NAME(sum_strided_f64)(x + half * sx, sx, n - half);
+    }
+    double a = 0, b = 0, c = 0, d = 0;
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4, x += 4 * sx) {
+        a += *(const double *)x; b += *(const double *)(x + sx);
+        c += *(const double *)(x + 2 * sx); d += *(const double *)(x + 3 * sx);
+    }
+    for (; i < n; i++, x += sx)
+        a += *(const double *)x;
+    return (a + b) + (c + d);
+}
+
+#define SUM_BLOCK(NAME, T, V, N, LOAD, COLLECT)                                                            \
+    static double ML_NAME(NAME)(const T *p, int64_t n)                                                     \
     {                                                                                                      \
-        if (sx != (int64_t)sizeof(T) || n < N) {                                                           \
-            ML_NAME(PLAIN)(x, sx, n, total);                                                               \
-            return;                                                                                        \
-        }                                                                                                  \
-        const T *p = (const T *)x;                                                                         \
         vd low = {0}, high = {0};                                                                          \
         int64_t i = 0;                                                                                     \
         while (n - i >= 8 * N) {                                                                           \
@@ -424,13 +437,34 @@ ML_INLINE double ML_NAME(add_lanes)(vd v)
         double t = ML_NAME(add_lanes)(low + high);                                                         \
         for (; i < n; i++)                                                                                 \
             t += p[i];                                                                                     \
-        total->real += t;                                                                                  \
+        return t;                                                                                          \
     }
 #define COLLECT_F(s) { vd l, h; ML_NAME(widen)(s, &l, &h); low += l; high += h; }
 #define COLLECT_D(s) { low += s; }
-SUM_LINE(sum_f32_line, float, vf, ML_VF, vf_load, COLLECT_F, plain_sum_f32_line)
-SUM_LINE(sum_f64_line, double, vd, ML_VD, vd_load, COLLECT_D, plain_sum_f64_line)
-#undef SUM_LINE
+SUM_BLOCK(sum_block_f32, float, vf, ML_VF, vf_load, COLLECT_F)
+SUM_BLOCK(sum_block_f64, double, vd, ML_VD, vd_load, COLLECT_D)
+#undef SUM_BLOCK
+
+static double ML_NAME(sum_tree_f64)(const double *p, int64_t n)
+{
+    if (n <= 512 * ML_VD)                   /* four blocks */
+        return ML_NAME(sum_block_f64)(p, n);
+    int64_t half = n / (256 * ML_VD) * (128 * ML_VD);
+    return ML_NAME(sum_tree_f64)(p, half) + ML_NAME(sum_tree_f64)(p + half, n - half);
+}
+
+static void ML_NAME(sum_f32_line)(const char *x, int64_t sx, int64_t n, accumulator *total)
+{
+    if (sx != 4 || n < ML_VF)
+        ML_NAME(plain_sum_f32_line)(x, sx, n, total);
+    else
+        total->real += ML_NAME(sum_block_f32)((const float *)x, n);
+}
+
+static void ML_NAME(sum_f64_line)(const char *x, int64_t sx, int64_t n, accumulator *total)
+{
+    total->real += sx == 8 ? ML_NAME(sum_tree_f64)((const double *)x, n) : ML_NAME(sum_strided_f64)(x, sx, n);
+}
 
 /* Blocks of 16 rows: a strip of four vectors goes down the block in registers, then joins the float64 totals. */
 #define SUM_ROWS(NAME, T, V, N, LOAD, JOIN, PLAIN)                                                         \

@@ -64,8 +64,8 @@ static int ML_NAME(loss_check)(const ml_array *x, const ml_array *labels, const 
     if (x->ndim != 3)
         return ML_BAD_SHAPE;
     int64_t n = x->shape[0] * x->shape[2];
-    const ml_array *reals[] = {x, probs, weight, loss, other};
-    for (int i = 0; i < 5; i++) {
+    const ml_array *reals[] = {x, probs, weight, loss, lse, other};
+    for (int i = 0; i < 6; i++) {
         if (!reals[i] || !reals[i]->data)
             continue;
         if ((x->dtype != ML_F32 && x->dtype != ML_F64) || reals[i]->dtype != x->dtype)
@@ -81,15 +81,7 @@ static int ML_NAME(loss_check)(const ml_array *x, const ml_array *labels, const 
         if (labels->size != n)
             return ML_BAD_SHAPE;
     }
-    if (lse) {
-        if (lse->dtype != ML_F64)
-            return ML_BAD_DTYPE;
-        if (!ml_contiguous(lse))
-            return ML_NOT_CONTIGUOUS;
-        if (lse->size != n)
-            return ML_BAD_SHAPE;
-    }
-    if ((probs && probs->size != x->size) || (other && other->size != x->size) ||
+    if ((lse && lse->size != 2 * n) || (probs && probs->size != x->size) || (other && other->size != x->size) ||
         (weight && weight->data && weight->size != x->shape[1]) || (loss->size != n && loss->size != 1))
         return ML_BAD_SHAPE;
     return ML_OK;

@@ -7,7 +7,7 @@ typedef struct {
     const real *x, *y, *dy, *weight, *probs, *dloss;
     real *out;                          /* y, dx, loss or dtarget */
     const int64_t *target;
-    double *lse;
+    real *lse;                          /* (2, outer * inner): log(sum exp(x)) rounded, and what the rounding lost */
     double smoothing, weight_sum;
     int64_t ignore_index;
     int one_dloss;                      /* dloss is one value for all */
@@ -234,7 +234,7 @@ static int ML_TYPED(log_softmax_backward)(const ml_array *a)
 
 /* ---- losses ----
 
-   An item's lse is a double; `high` + `low` are its two halves in `real`, so that lse - x keeps its digits. */
+   log(sum exp(x)) is kept as `high` + `low`, so that high - x + low has its digits also where large logits cancel. */
 
 /* Does this label count? One out of range is noted, and then does not. */
 ML_INLINE int ML_TYPED(label_counts)(ML_TYPED(softmax_work) *k, int64_t t)
@@ -253,28 +253,17 @@ ML_INLINE real ML_TYPED(gradient_of)(const ML_TYPED(softmax_work) *k, int64_t it
     return k->dloss[k->one_dloss ? 0 : item];
 }
 
-/* lse of RN rows or columns from their largest values and their sums of exp; writes n of them. */
-ML_INLINE void ML_TYPED(settle_lse)(double *lse, int64_t n, const real *m, const real *sum)
+/* What lse's rounding lost. */
+ML_INLINE const real *ML_TYPED(lse_low)(const ML_TYPED(softmax_work) *k) { return k->lse + k->p.outer * k->p.inner; }
+
+/* high and low of n columns from `first` on. */
+ML_INLINE void ML_TYPED(load_lse)(const ML_TYPED(softmax_work) *k, int64_t first, int64_t n, rv *high, rv *low)
 {
-    real log_sum[RN];
-    rv_store(log_sum, rv_log(rv_load(sum)));
-    for (int64_t i = 0; i < n; i++)
-        lse[i] = (double)m[i] + (double)log_sum[i];
+    *high = rv_load_upto(k->lse + first, n, 0);
+    *low = rv_load_upto(ML_TYPED(lse_low)(k) + first, n, 0);
 }
 
-/* lse, and with it high and low, of the columns of one item. */
-ML_INLINE void ML_TYPED(split_lse)(const double *lse, int64_t n, rv *high, rv *low)
-{
-    real h[RN] = {0}, l[RN] = {0};
-    for (int64_t i = 0; i < n; i++) {
-        h[i] = (real)lse[i];
-        l[i] = (real)(lse[i] - h[i]);
-    }
-    *high = rv_load(h);
-    *low = rv_load(l);
-}
-
-/* An item of the losses: RN rows, or up to RN columns of one batch entry. Its lse is at lse[first], n of them. */
+/* An item of the losses: RN rows, or up to RN columns of one batch entry. Writes lse from `first` on, n of them. */
 ML_INLINE void ML_TYPED(log_sum_exp)(const ML_TYPED(softmax_work) *k, int64_t item, int64_t *first, int64_t *n)
 {
     int64_t D = k->p.D, inner = k->p.inner;
@@ -296,12 +285,16 @@ ML_INLINE void ML_TYPED(log_sum_exp)(const ML_TYPED(softmax_work) *k, int64_t it
         rv_store(m, largest);
         rv_store(sum, ML_TYPED(column_exp_sum)(x, D, inner, *n, largest));
     }
-    ML_TYPED(settle_lse)(k->lse + *first, *n, m, sum);
+    /* high = m + log(sum) rounded; low is what that lost, exactly (Knuth's two-sum) */
+    rv a = rv_load(m), b = rv_log(rv_load(sum)), high = a + b, part = high - a;
+    rv low = (a - (high - part)) + (b - part);
+    rv_store_upto(k->lse + *first, *n, high);
+    rv_store_upto(k->lse + k->p.outer * inner + *first, *n, low);
 }
 
 /* sum over c of weights * (lse - x), for one item of columns; `weights` may read d, the class. */
 #define COLUMN_SURPRISE(total, weights)                                                                                \
-    COLUMN_SUM(total, D, (weights) * (high - rv_load_upto(x + d * inner, n, 0) + low))
+    COLUMN_SUM(total, D, (weights) * (vhigh - rv_load_upto(x + d * inner, n, 0) + vlow))
 
 static void ML_TYPED(cross_entropy_items)(void *context, int64_t begin, int64_t end)
 {
@@ -310,12 +303,12 @@ static void ML_TYPED(cross_entropy_items)(void *context, int64_t begin, int64_t 
     double keep = 1 - k->smoothing, spread = D ? k->smoothing / (double)D : 0;
     for (int64_t item = begin; item < end; item++) {
         ML_TYPED(log_sum_exp)(k, item, &first, &n);
-        const double *lse = k->lse + first;
+        const real *high = k->lse + first, *low = ML_TYPED(lse_low)(k) + first;
         const real *x = k->x + (inner == 1 ? first * D : item / k->p.across * D * inner + item % k->p.across * RN);
         real all[RN];                                       /* sum over c of w * (lse - x), for smoothing */
         if (k->smoothing != 0 && inner != 1) {
-            rv high, low, total = {0};
-            ML_TYPED(split_lse)(lse, n, &high, &low);
+            rv total = {0}, vhigh, vlow;
+            ML_TYPED(load_lse)(k, first, n, &vhigh, &vlow);
             COLUMN_SURPRISE(total, k->weight[d])
             rv_store(all, total);
         }
@@ -325,12 +318,11 @@ static void ML_TYPED(cross_entropy_items)(void *context, int64_t begin, int64_t 
             if (ML_TYPED(label_counts)(k, t)) {
                 const real *row = x + i * D;
                 real xt = inner == 1 ? row[t] : x[t * inner + i];
-                loss = keep * (double)ML_TYPED(class_weight)(k, t) * (lse[i] - (double)xt);
+                loss = keep * (double)ML_TYPED(class_weight)(k, t) * ((double)high[i] - (double)xt + (double)low[i]);
                 if (k->smoothing != 0 && inner == 1) {
-                    real high = (real)lse[i], low = (real)(lse[i] - high);
+                    real h = high[i], l = low[i];
                     double total = 0;
-                    ROW_SUM(total, D,
-                            rv_load_upto(k->weight + i, left, 0) * (high - rv_load_upto(row + i, left, 0) + low))
+                    ROW_SUM(total, D, rv_load_upto(k->weight + i, left, 0) * (h - rv_load_upto(row + i, left, 0) + l))
                     loss += spread * total;
                 } else if (k->smoothing != 0) {
                     loss += spread * (double)all[i];
@@ -350,7 +342,7 @@ ML_INLINE void ML_TYPED(cross_entropy_row)(const ML_TYPED(softmax_work) *k, int6
     if (!D)
         return;
     double own = (1 - k->smoothing) * (double)ML_TYPED(class_weight)(k, t), spread = k->smoothing / (double)D;
-    rv high = rv_set((real)k->lse[r]), low = rv_set((real)(k->lse[r] - (real)k->lse[r]));
+    rv high = rv_set(k->lse[r]), low = rv_set(ML_TYPED(lse_low)(k)[r]);
     rv total = rv_set((real)(g * (own + spread * k->weight_sum))), share = rv_set((real)(g * spread));
     for (int64_t i = 0; i < D; i += RN) {
         int64_t left = D - i;
@@ -392,7 +384,7 @@ static void ML_TYPED(cross_entropy_backward_items)(void *context, int64_t begin,
         }
         rv high, low, zero = {0}, vt = rv_load(total), vs = rv_load(share);
         ri counted = (ri)(rv_load(counts) != zero);
-        ML_TYPED(split_lse)(k->lse + first, n, &high, &low);
+        ML_TYPED(load_lse)(k, first, n, &high, &low);
         for (int64_t d = 0; d < D; d++) {
             rv v = rv_exp(rv_load_upto(x + d * inner, n, 0) - high - low) * vt;
             if (k->smoothing != 0)
@@ -415,11 +407,10 @@ static void ML_TYPED(cross_entropy_probs_items)(void *context, int64_t begin, in
     real keep = (real)(1 - k->smoothing), spread = (real)(D ? k->smoothing / (double)D : 0);
     for (int64_t item = begin; item < end; item++) {
         ML_TYPED(log_sum_exp)(k, item, &first, &n);
-        const double *lse = k->lse + first;
         if (inner == 1) {
             for (int64_t r = first; r < first + n; r++) {
                 const real *x = k->x + r * D, *target = k->probs + r * D;
-                real high = (real)k->lse[r], low = (real)(k->lse[r] - high);
+                real high = k->lse[r], low = ML_TYPED(lse_low)(k)[r];
                 double total = 0;
                 ROW_SUM(total, D, WANTED(target + i, left, rv_load_upto(k->weight + i, left, 0)) *
                                       (high - rv_load_upto(x + i, left, 0) + low))
@@ -428,8 +419,8 @@ static void ML_TYPED(cross_entropy_probs_items)(void *context, int64_t begin, in
         } else {
             int64_t at = ML_TYPED(column_start)(&k->p, item, &n);
             const real *x = k->x + at, *target = k->probs + at;
-            rv high, low, total = {0};
-            ML_TYPED(split_lse)(lse, n, &high, &low);
+            rv total = {0}, vhigh, vlow;
+            ML_TYPED(load_lse)(k, first, n, &vhigh, &vlow);
             COLUMN_SURPRISE(total, WANTED(target + d * inner, n, k->weight[d]))
             rv_store_upto(k->out + first, n, total);
         }
@@ -444,7 +435,7 @@ static void ML_TYPED(cross_entropy_probs_backward_items)(void *context, int64_t 
     for (int64_t item = begin; item < end; item++) {
         if (inner == 1) {
             const real *x = k->x + item * D, *target = k->probs + item * D;
-            real high = (real)k->lse[item], low = (real)(k->lse[item] - high), g = ML_TYPED(gradient_of)(k, item);
+            real high = k->lse[item], low = ML_TYPED(lse_low)(k)[item], g = ML_TYPED(gradient_of)(k, item);
             double sum = 0;
             ROW_SUM(sum, D, WANTED(target + i, left, rv_load_upto(k->weight + i, left, 0)))
             real total = (real)sum;
@@ -461,7 +452,7 @@ static void ML_TYPED(cross_entropy_probs_backward_items)(void *context, int64_t 
             rv high, low, total = {0}, g = rv_set(k->dloss[0]);
             if (!k->one_dloss)
                 g = rv_load_upto(k->dloss + first, n, 0);
-            ML_TYPED(split_lse)(k->lse + first, n, &high, &low);
+            ML_TYPED(load_lse)(k, first, n, &high, &low);
             COLUMN_SUM(total, D, WANTED(target + d * inner, n, k->weight[d]))
             for (int64_t d = 0; d < D; d++) {
                 rv a = WANTED(target + d * inner, n, k->weight[d]);
@@ -481,7 +472,7 @@ static void ML_TYPED(cross_entropy_probs_target_items)(void *context, int64_t be
     for (int64_t item = begin; item < end; item++) {
         if (inner == 1) {
             const real *x = k->x + item * D;
-            real high = (real)k->lse[item], low = (real)(k->lse[item] - high), g = ML_TYPED(gradient_of)(k, item);
+            real high = k->lse[item], low = ML_TYPED(lse_low)(k)[item], g = ML_TYPED(gradient_of)(k, item);
             for (int64_t i = 0; i < D; i += RN) {
                 rv w = rv_load_upto(k->weight + i, D - i, 0);
                 rv surprise = high - rv_load_upto(x + i, D - i, 0) + low;
@@ -494,7 +485,7 @@ static void ML_TYPED(cross_entropy_probs_target_items)(void *context, int64_t be
             rv high, low, g = rv_set(k->dloss[0]);
             if (!k->one_dloss)
                 g = rv_load_upto(k->dloss + first, n, 0);
-            ML_TYPED(split_lse)(k->lse + first, n, &high, &low);
+            ML_TYPED(load_lse)(k, first, n, &high, &low);
             for (int64_t d = 0; d < D; d++) {
                 rv surprise = high - rv_load_upto(x + d * inner, n, 0) + low;
                 rv_store_upto(k->out + at + d * inner, n, g * ((keep * k->weight[d]) * surprise));
@@ -542,7 +533,7 @@ static int ML_TYPED(cross_entropy)(const ml_array *a, const void *settings)
 {
     ML_TYPED(softmax_work) k = {
         .x = (const real *)a[0].data, .target = (const int64_t *)a[1].data, .weight = (const real *)a[2].data,
-        .out = (real *)a[3].data, .lse = (double *)a[4].data};
+        .out = (real *)a[3].data, .lse = (real *)a[4].data};
     int status = ML_TYPED(loss_weights)(&k, a, settings, 0);
     return status ? status : ML_TYPED(loss_run)(ML_TYPED(cross_entropy_items), &k, a, 1);
 }
@@ -551,7 +542,7 @@ static int ML_TYPED(cross_entropy_backward)(const ml_array *a, const void *setti
 {
     ML_TYPED(softmax_work) k = {
         .x = (const real *)a[0].data, .target = (const int64_t *)a[1].data, .weight = (const real *)a[2].data,
-        .lse = (double *)a[3].data, .dloss = (const real *)a[4].data, .one_dloss = a[4].size == 1,
+        .lse = (real *)a[3].data, .dloss = (const real *)a[4].data, .one_dloss = a[4].size == 1,
         .out = (real *)a[5].data};
     int status = ML_TYPED(loss_weights)(&k, a, settings, 0);
     return status ? status : ML_TYPED(loss_run)(ML_TYPED(cross_entropy_backward_items), &k, a, 0);
@@ -561,7 +552,7 @@ static int ML_TYPED(cross_entropy_probs)(const ml_array *a, const void *settings
 {
     ML_TYPED(softmax_work) k = {
         .x = (const real *)a[0].data, .probs = (const real *)a[1].data, .weight = (const real *)a[2].data,
-        .out = (real *)a[3].data, .lse = (double *)a[4].data};
+        .out = (real *)a[3].data, .lse = (real *)a[4].data};
     int status = ML_TYPED(loss_weights)(&k, a, settings, 1);
     return status ? status : ML_TYPED(loss_run)(ML_TYPED(cross_entropy_probs_items), &k, a, 1);
 }
@@ -570,7 +561,7 @@ static int ML_TYPED(cross_entropy_probs_backward)(const ml_array *a, const void 
 {
     ML_TYPED(softmax_work) k = {
         .x = (const real *)a[0].data, .probs = (const real *)a[1].data, .weight = (const real *)a[2].data,
-        .lse = (double *)a[3].data, .dloss = (const real *)a[4].data, .one_dloss = a[4].size == 1,
+        .lse = (real *)a[3].data, .dloss = (const real *)a[4].data, .one_dloss = a[4].size == 1,
         .out = (real *)a[5].data};
     int status = ML_TYPED(loss_weights)(&k, a, settings, 1);
     return status ? status : ML_TYPED(loss_run)(ML_TYPED(cross_entropy_probs_backward_items), &k, a, 0);
@@ -579,7 +570,7 @@ static int ML_TYPED(cross_entropy_probs_backward)(const ml_array *a, const void 
 static int ML_TYPED(cross_entropy_probs_backward_target)(const ml_array *a, const void *settings)
 {
     ML_TYPED(softmax_work) k = {
-        .x = (const real *)a[0].data, .weight = (const real *)a[1].data, .lse = (double *)a[2].data,
+        .x = (const real *)a[0].data, .weight = (const real *)a[1].data, .lse = (real *)a[2].data,
         .dloss = (const real *)a[3].data, .one_dloss = a[3].size == 1, .out = (real *)a[4].data};
     int status = ML_TYPED(loss_weights)(&k, a, settings, 1);
     return status ? status : ML_TYPED(loss_run)(ML_TYPED(cross_entropy_probs_target_items), &k, a, 0);

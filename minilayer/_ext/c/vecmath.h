@@ -6,14 +6,13 @@
    Every lane is computed alone and by the same instructions wherever it stands, so a value does not
    depend on its place in an array, nor on how the array is cut into vectors.
 
-   Largest error met, in units in the last place (ulp): for float over every one of the 2^32 values,
-   for double over 10^7 random ones. `portable` has no fused multiply-add and rounds more often.
+   Largest error met, in units in the last place (ulp), the same for all instruction sets to 0.2: for
+   float over every 31st of the 2^32 values against the C library's double, for double over 2 million
+   random ones against its long double.
 
-                  exp  expm1  log  log1p  tanh  sigmoid  erf
-     float   fma  ULP_F
-             portable ULP_P
-     double  fma  ULP_D
-             portable ULP_Q
+               exp   expm1   log   log1p   tanh   sigmoid   erf
+     float     1.0   1.5     0.8   1.4     2.5    2.4       1.3
+     double    1.0   2.0     0.6   0.8     2.5    2.3       1.1
 
    The rest calls the C library lane by lane: float sin and cos, double log, log1p, erf, sin, cos.
    Infinities, NaN, denormal arguments and denormal results come out as the C library has them, and

@@ -1,0 +1,35 @@
+"""The element types, and the one in which different types meet."""
+import numpy as np
+
+float32, float64, int64 = np.dtype("float32"), np.dtype("float64"), np.dtype("int64")
+int32, uint8, boolean = np.dtype("int32"), np.dtype("uint8"), np.dtype("bool")
+DTYPES = (float32, float64, int64, int32, uint8, boolean)
+
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+_RANK = {boolean: 0, uint8: 1, int32: 2, int64: 3, float32: 4, float64: 5}
+
+
+def result_type(*operands):
+    """The dtype in which operands of different types meet, by PyTorch's rule.
+
+    Within tensors of one or more dimensions the larger type of the highest category (bool < integer < float) wins.
+    A 0-d tensor counts only where its category is higher than theirs, and a Python number only where its category is
+    higher than both: `int64 tensor + 1.5` is float32, `float32 tensor + float64 0-d tensor` is float32.
+    """
+    groups: list = [None, None, None]       # tensors, 0-d tensors, Python numbers
+    for x in operands:
+        if hasattr(x, "array"):
+            dtype, place = x.array.dtype, 0 if x.array.ndim else 1
+        elif isinstance(x, (bool, np.bool_)):
+            dtype, place = boolean, 2
+        elif isinstance(x, (int, np.integer)):
+            dtype, place = int64, 2
+        else:
+            dtype, place = float32, 2
+        if groups[place] is None or _RANK[dtype] > _RANK[groups[place]]:
+            groups[place] = dtype
+    result = None
+    for dtype in groups:
+        if dtype is not None and (result is None or _CATEGORY[dtype.kind] > _CATEGORY[result.kind]):
+            result = dtype
+    return result

@@ -1,0 +1,1 @@
+from minilayer.tape cimport Node, TensorBase
