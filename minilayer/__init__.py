@@ -6,10 +6,18 @@ The names below come in reading order: tensors and the tape, the functions on th
     model = ml.Sequential(ml.Linear(2, 16), ml.Tanh(), ml.Linear(16, 1))
     optimizer = ml.optim.Adam(model.parameters(), lr=0.01)
 """
+import os as _os
+import sys as _sys
+
 from minilayer import _pure  # noqa: F401, I001   (before the engine: MINILAYER_PURE=1 runs its .py files uncompiled)
 
-from minilayer._ext.dispatch import backends, current_backend, register_package, use_backend  # noqa: E402
-from minilayer._ext.runtime import get_num_threads, isa, release_memory, set_num_threads  # noqa: E402
+try:
+    from minilayer._ext.dispatch import backends, current_backend, register_package, use_backend  # noqa: E402
+    from minilayer._ext.runtime import get_num_threads, isa, release_memory, set_num_threads  # noqa: E402
+except RuntimeError as error:       # a MINILAYER_... variable that makes no sense: the command says so without a traceback
+    if _os.path.basename(_sys.argv[0]) in ("minilayer", "-m"):
+        raise SystemExit(f"minilayer: {error}") from None
+    raise
 from minilayer.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
 from minilayer.tensor import Tensor  # noqa: E402
 from minilayer.dtypes import boolean, float32, float64, int32, int64, result_type, uint8  # noqa: E402

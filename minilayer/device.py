@@ -22,7 +22,7 @@ def register(device_type: str, module) -> None:
     _devices[device_type] = module
 
 
-def _module(device_type: str):
+def module_of(device_type: str):
     """The module behind a device's name; raises where it is unknown or cannot be used here."""
     if device_type not in _devices and device_type == "cuda":
         import minilayer.cuda       # registers itself; imported at first use, because most runs need no GPU
@@ -48,7 +48,7 @@ def to_device(x, device: str):
         return x
     if device == "cpu":
         return _devices[here].to_numpy(x)
-    return _module(device).from_numpy(to_device(x, "cpu"))
+    return module_of(device).from_numpy(to_device(x, "cpu"))
 
 
 # ---- making arrays ----

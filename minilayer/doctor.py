@@ -24,7 +24,7 @@ def report() -> str:
             ("GPU", _gpu()),
             ("cache", f"{cache_folder()}{'' if cache_folder().is_dir() else ' (not made yet)'}")]
     width = max(len(name) for name, _ in rows)
-    return "\n".join([*(f"{name:<{width}}  {value}" for name, value in rows), "", _backends()])
+    return "\n".join([*(f"{name:<{width}}  {value}" for name, value in rows), "", dispatch.backends_text()])
 
 
 def _version(part: str) -> str:
@@ -36,19 +36,7 @@ def _version(part: str) -> str:
 
 def _gpu() -> str:
     try:
-        device._module("cuda")
+        device.module_of("cuda")
         return "usable"
     except Exception as error:          # whatever is wrong with a driver is the answer, not a failure of the report
         return f"none: {error}"
-
-
-def _backends() -> str:
-    """The kernel families and their variants; the CPU runs the one in brackets."""
-    lines = [f"{'kernel family':<14}reference  compiled   cuda"]
-    for name, variants in sorted(dispatch.variants().items()):
-        if "reference" in variants or "cython" in variants:
-            runs = "cython" if dispatch.current_backend() == "compiled" and "cython" in variants else "reference"
-            answers = {v: "yes" if v in variants else "no" for v in ("reference", "cython", "cuda")}
-            marks = [f"[{answer}]" if v == runs else f" {answer} " for v, answer in answers.items()]
-            lines.append(f"{name:<14}" + "".join(f"{mark:<11}" for mark in marks).rstrip())
-    return "\n".join(lines)

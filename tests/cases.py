@@ -739,10 +739,10 @@ def linear_arguments(rng):
             yield normal(rng, x), normal(rng, (n, x[-1])), normal(rng, n) if bias else None
 
 
-KERNELS += [
-    KernelCase("matmul", "matmul", matmul_samples, outs=(2,), strided=(0, 1, 2), bound=16, scale="terms"),
-    KernelCase("matmul", "linear", linear_samples(None), outs=(3,), strided=(0, 1, 2, 3), bound=16, scale="terms"),
-    KernelCase("matmul", "linear", linear_samples("relu"), outs=(3,), strided=(0, 1, 2, 3), bound=16, scale="terms",
+KERNELS += [        # K equal terms, as a repeated axis makes them, round the same way K times: K/2 units, not sqrt(K)
+    KernelCase("matmul", "matmul", matmul_samples, outs=(2,), strided=(0, 1, 2), bound=64, scale="terms"),
+    KernelCase("matmul", "linear", linear_samples(None), outs=(3,), strided=(0, 1, 2, 3), bound=64, scale="terms"),
+    KernelCase("matmul", "linear", linear_samples("relu"), outs=(3,), strided=(0, 1, 2, 3), bound=64, scale="terms",
                accumulate=()),      # relu is applied to the whole sum
 ]
 OPS += [
@@ -995,10 +995,12 @@ OPS += [
                (1, 2)]], op="norm.BatchNorm"),
 ]
 LAYERS += [
-    LayerCase("BatchNorm1d", lambda: ml.BatchNorm1d(3), lambda rng, dtype: (normal(rng, (5, 3), dtype),), per_item=False),
+    LayerCase("BatchNorm1d", lambda: ml.BatchNorm1d(3), lambda rng, dtype: (normal(rng, (5, 3), dtype),),
+              per_item=False),
     LayerCase("BatchNorm1d sequences", lambda: ml.BatchNorm1d(3, momentum=None),
               lambda rng, dtype: (normal(rng, (4, 3, 5), dtype),), per_item=False),
-    LayerCase("BatchNorm2d", lambda: ml.BatchNorm2d(2), lambda rng, dtype: (normal(rng, (3, 2, 4, 3), dtype),), per_item=False),
+    LayerCase("BatchNorm2d", lambda: ml.BatchNorm2d(2), lambda rng, dtype: (normal(rng, (3, 2, 4, 3), dtype),),
+              per_item=False),
     LayerCase("LayerNorm", lambda: ml.LayerNorm(6), lambda rng, dtype: (normal(rng, (4, 6), dtype),)),
     LayerCase("LayerNorm two axes", lambda: ml.LayerNorm((3, 4), elementwise_affine=False),
               lambda rng, dtype: (normal(rng, (2, 3, 4), dtype),)),
@@ -1067,7 +1069,8 @@ KERNELS += [
     KernelCase("softmax", "cross_entropy_probs", loss_samples("x", "probs", "weight", "loss", "new lse", **PROBS_ONLY),
                outs=(3, 4), bound=32, scale="max"),
     KernelCase("softmax", "cross_entropy_probs_backward",
-               loss_samples("x", "probs", "weight", "lse", "dloss", "dx", **PROBS_ONLY), outs=(5,), bound=16, scale="max"),
+               loss_samples("x", "probs", "weight", "lse", "dloss", "dx", **PROBS_ONLY), outs=(5,), bound=16,
+               scale="max"),
     KernelCase("softmax", "cross_entropy_probs_backward_target",
                loss_samples("x", "weight", "lse", "dloss", "dx", **PROBS_ONLY), outs=(4,), bound=16, scale="max"),
     KernelCase("softmax", "nll_loss", loss_samples("x", "target", "weight", "loss", **LABELS_ONLY), outs=(3,),

@@ -1,6 +1,7 @@
 """What holds for every test: the build is newer than its source, what was asked for is what runs, randomness is seeded."""
 import importlib.util
 import os
+import re
 import zlib
 from pathlib import Path
 
@@ -17,17 +18,25 @@ PACKAGE = Path(minilayer.__file__).parent
 PURE = os.environ.get("MINILAYER_PURE", "") not in ("", "0")
 
 
+def included(path, seen):
+    """A C file and all it includes."""
+    if path.exists() and path not in seen:
+        seen.add(path)
+        for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', path.read_text(), re.M):
+            included(path.parent / name, seen)
+    return seen
+
+
 def stale_modules():
     """Compiled modules older than their source: Python would quietly run the old code."""
-    shared = [p for p in (PACKAGE / "_ext" / "c").glob("*.h") if "." not in p.stem]
     for built in [*PACKAGE.rglob("*.so"), *PACKAGE.rglob("*.pyd")]:
         stem = built.name.split(".")[0]
         sources = [built.with_name(stem + suffix) for suffix in (".py", ".pyx", ".pxd")]
         if PURE and sources[0].exists():
             continue
-        if built.parent == PACKAGE / "_ext" and stem.endswith("_cython"):
-            sources += (PACKAGE / "_ext" / "c").glob(stem.removesuffix("_cython") + ".*")
-            sources += [p for p in shared if p.stem in ("ml", "vec", "vecmath", "each_isa")]
+        if built.parent == PACKAGE / "_ext":
+            c_file = "threads" if stem == "runtime" else stem.removesuffix("_cython")
+            sources += included(PACKAGE / "_ext" / "c" / f"{c_file}.c", set())
         when = built.stat().st_mtime
         if any(p.exists() and p.stat().st_mtime > when + 2 for p in sources):      # 2 s: zip files round times
             yield built.name

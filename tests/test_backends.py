@@ -42,12 +42,13 @@ def test_twenty_steps_agree(variable, value, what, want):
 
 @pytest.mark.parametrize("variable, value, names", [
     ("MINILAYER_BACKEND", "fast", "compiled, reference"), ("MINILAYER_ISA", "sse9", "portable")])
-def test_unknown_settings_are_refused(variable, value, names):
+@pytest.mark.parametrize("command", [["-c", "import minilayer"], ["-m", "minilayer", "doctor"]], ids=["import", "command"])
+def test_unknown_settings_are_refused(variable, value, names, command):
     environment = {**os.environ, variable: value, "PYTHONPATH": str(Path(ml.__file__).parent.parent)}
-    done = subprocess.run([sys.executable, "-c", "import minilayer"], env=environment, capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert f"{variable}={value}: expected one of {names}" in done.stderr
+    assert ("Traceback" in done.stderr) == (command[0] == "-c")         # a command's user gets the sentence alone
 
 
 def test_use_backend_switches_and_returns():
@@ -62,7 +63,8 @@ def test_use_backend_switches_and_returns():
 
 
 def test_backends_prints_the_table(capsys):
-    table = ml.backends()
+    ml.backends()
     printed = capsys.readouterr().out
+    assert f"backend {ml.current_backend()}, instruction set {ml.isa()}" in printed
     for name in ("matmul", "conv", "softmax", "optimizer"):
-        assert name in table and name in printed
+        assert f"minilayer._ext.{name}_" in printed

@@ -6,6 +6,8 @@ section, in the order of tests/cases.py.
 import contextlib
 import inspect
 import io
+import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,9 +16,9 @@ from cases import ERRORS, ErrorCase
 
 import minilayer as ml
 import minilayer.functional as F
-from minilayer import cli
-from minilayer._ext import dispatch
-from minilayer.ops import indexing, reduce, shape
+from minilayer import cli, device, plots
+from minilayer._ext import dispatch, runtime
+from minilayer.ops import elementwise, indexing, reduce, shape
 
 standin.register()
 
@@ -154,6 +156,9 @@ ERRORS += [
     ErrorCase("copy_: another shape", lambda: ml.ones(2).copy_(ml.ones(3)), ValueError, r"copy_: .*\(2,\), got \(3,\)"),
     ErrorCase("fill_: a text", lambda: ml.ones(2).fill_("a"), TypeError, "fill_: expected a number"),
     ErrorCase("fill_: many values", lambda: ml.ones(2).fill_(ml.ones(2)), ValueError, "fill_: .*0-d"),
+    ErrorCase("index: a mask without axes", lambda: GRID[ml.tensor(True)], IndexError, "mask of 0 dimensions"),
+    ErrorCase("clamp_: halves among integers", lambda: ml.tensor([1]).clamp_(0.5, 2.0), TypeError, "clamp_: the result would not fit"),
+    ErrorCase("neg_: a text", lambda: ml.apply_inplace(elementwise.Neg(), ml.ones(2), "a"), TypeError, "neg_: expected tensors, got str"),
     ErrorCase("to: an unknown device", lambda: GRID.to("tpu"), ValueError, "expected 'cpu' or 'cuda', got 'tpu'"),
 ]
 
@@ -186,6 +191,7 @@ ERRORS += [
     ErrorCase("expand: an axis that has a size", on("expand", CUBE, 5, 3, 4), ValueError, r"expand: .*\(2, 3, 4\)"),
     ErrorCase("expand: fewer axes", on("expand", CUBE, 3, 4), ValueError, "expand"),
     ErrorCase("expand: a negative size", on("expand", CUBE, -2, 3, 4), ValueError, "expand"),
+    ErrorCase("expand: no size", on("expand", CUBE), ValueError, "expand: expected at least 3 sizes"),
     ErrorCase("narrow: beyond the end", on("narrow", CUBE, 0, 1, 2), IndexError, "narrow: .*start 1, length 2"),
     ErrorCase("split: sizes that do not sum up", on("split", CUBE, [1, 2]), ValueError, "split: expected sizes that sum to 2"),
     ErrorCase("split: size 0", on("split", CUBE, 0), ValueError, "split: expected a size above 0"),
@@ -227,6 +233,7 @@ ERRORS += [
     ErrorCase("matmul: integers", lambda: ml.tensor([[1]]) @ ml.tensor([[1]]), TypeError, r"matmul: .*int64.*float"),
     ErrorCase("matmul: two dtypes", lambda: ml.zeros(2, 2) @ ml.zeros(2, 2).double(),
               TypeError, r"matmul: .*one dtype"),
+    ErrorCase("matmul: one factor missing", lambda: F.matmul(ml.zeros(2, 2), None), TypeError, "matmul: expected a tensor as input 1, got None"),
     ErrorCase("linear: in features differ", lambda: F.linear(ml.zeros(2, 3), ml.zeros(3, 4)),
               ValueError, r"linear: .*\(3, 4\)"),
     ErrorCase("linear: weight of one axis", lambda: F.linear(ml.zeros(2, 3), ml.zeros(3)),
@@ -258,6 +265,8 @@ ERRORS += [
               ValueError, r"conv2d: .*stride of 1"),
     ErrorCase("conv2d: negative padding", lambda: F.conv2d(ml.zeros(1, 2, 8, 8), ml.zeros(3, 2, 3, 3), padding=-1),
               ValueError, r"conv2d: .*padding of 0"),
+    ErrorCase("conv2d: an unknown padding", lambda: F.conv2d(ml.zeros(1, 2, 8, 8), ml.zeros(3, 2, 3, 3), padding="full"), ValueError, "'full'"),
+    ErrorCase("conv2d: no groups", lambda: F.conv2d(ml.zeros(1, 2, 8, 8), ml.zeros(3, 2, 3, 3), groups=0), ValueError, "groups to be an integer of 1"),
     ErrorCase("conv2d: three strides", lambda: F.conv2d(ml.zeros(1, 2, 8, 8), ml.zeros(3, 2, 3, 3), stride=(1, 1, 1)),
               TypeError, r"conv2d: .*pair"),
     ErrorCase("conv2d: two dtypes", lambda: F.conv2d(ml.zeros(1, 2, 8, 8).double(), ml.zeros(3, 2, 3, 3)),
@@ -326,6 +335,8 @@ ERRORS += [
               r"running_mean of shape \(3,\)"),
     ErrorCase("batch_norm: statistics that are no tensor", lambda: F.batch_norm(ml.ones(2, 3), 0.0, ml.ones(3)),
               TypeError, "got float"),
+    ErrorCase("batch_norm: statistics elsewhere", lambda: F.batch_norm(ml.ones(2, 3), ml.ones(3).to("standin"), ml.ones(3)),
+              RuntimeError, "running_mean on the input's device"),
     ErrorCase("batch_norm: momentum None", lambda: F.batch_norm(ml.ones(2, 3), None, None, training=True,
         momentum=None), TypeError, "momentum"),
     ErrorCase("batch_norm: integers", lambda: F.batch_norm(ml.tensor([[1, 2], [3, 4]]), None, None, training=True),
@@ -486,6 +497,13 @@ ERRORS += [
 
 X = ml.ones(2, 4)
 
+
+def hooked(layer, hook):
+    """A forward and backward pass of a layer with a backward hook."""
+    layer.register_full_backward_hook(hook)
+    layer(ml.ones(2, 4, requires_grad=True)).sum().backward()
+
+
 for name in ("ReLU", "Sigmoid", "Tanh", "GELU", "Softmax", "LogSoftmax", "Flatten", "Identity", "Linear", "Conv2d",
              "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "Embedding", "Dropout", "LayerNorm", "BatchNorm1d", "BatchNorm2d",
              "MSELoss", "CrossEntropyLoss", "Sequential", "ModuleList", "ModuleDict"):
@@ -524,6 +542,12 @@ ERRORS += [
     ErrorCase("Dropout: p no number", lambda: ml.Dropout("half"), TypeError, "Dropout: expected p to be a number"),
     ErrorCase("Dropout: in place", lambda: ml.Dropout(inplace=True), ValueError, "Dropout: inplace=True is not offered"),
     ErrorCase("LayerNorm: another width", lambda: ml.LayerNorm(3)(X), ValueError, "layer_norm"),
+    ErrorCase("LayerNorm: no axis", lambda: ml.LayerNorm(()), ValueError, "at least one axis, got ()"),
+    ErrorCase("Embedding: padding_idx past the table", lambda: ml.Embedding(5, 3, padding_idx=5), ValueError, r"padding_idx in \[-5, 4\]"),
+    ErrorCase("Embedding: half a padding_idx", lambda: ml.Embedding(5, 3, padding_idx=0.5), TypeError, "padding_idx to be an integer"),
+    ErrorCase("Embedding: vectors without a table", lambda: ml.Embedding.from_pretrained(ml.ones(3)), ValueError, "expected a matrix of vectors"),
+    ErrorCase("Layer: a backward hook that returns too much", lambda: hooked(ml.Linear(4, 2), lambda layer, dx, dy: (X, X)), RuntimeError,
+              "Linear: a backward hook returned 2 gradients, expected 1"),
     ErrorCase("LayerNorm: a negative eps", lambda: ml.LayerNorm(3, eps=-1.0), ValueError, "LayerNorm: expected eps"),
     ErrorCase("LayerNorm: eps no number", lambda: ml.LayerNorm(3, eps="a"), TypeError, "LayerNorm: expected eps to be a number"),
     ErrorCase("BatchNorm1d: images", lambda: ml.BatchNorm1d(3)(ml.ones(2, 3, 4, 4)), ValueError, "BatchNorm1d: expected an input with 2 or 3"),
@@ -606,6 +630,89 @@ ERRORS += [
     ErrorCase("load: no file", lambda: ml.load("/nowhere/x"), FileNotFoundError, "load: no file /nowhere/x; check"),
     ErrorCase("load: a folder", lambda: ml.load("/"), ValueError, "regular file"),
     ErrorCase("load: no tensors", lambda: ml.load(__file__), ValueError, "its header claims .*take another copy"),
+]
+
+
+
+def without(module, call):
+    """A call while a module cannot be imported."""
+    with mock.patch.dict(sys.modules, {module: None}):
+        return call()
+
+
+ERRORS += [
+    ErrorCase("write_pictures: no matplotlib", lambda: without("matplotlib", lambda: plots.write_pictures("x", {})), ImportError,
+              "pictures need matplotlib .*pip install 'minilayer\\[plot\\]'"),
+]
+
+# ---- kernels, called as they are ----
+# (Ops check shapes and dtypes before; what stays here is that nothing is read that is no proper array.)
+
+A, B32 = np.ones((2, 3)), np.ones((2, 3), np.float32)
+PLACES, TOO_FAR = np.zeros((2, 1), np.int64), np.full((2, 1), 9)
+DEEP = np.ones((1,) * 17)
+
+
+def kernel(family, function, *arrays, variant="compiled", **settings):
+    """A call of a kernel, for later."""
+    def call():
+        with dispatch.use_backend(variant):
+            getattr(dispatch.family(family).cpu, function)(*arrays, **settings)
+    return call
+
+
+class Nowhere:
+    """An array of a device that nobody knows."""
+    device_type = "nowhere"
+
+
+for variant in ("reference", "compiled"):
+    ERRORS += [
+        ErrorCase(f"take_rows: beyond the end, {variant}", kernel("indexing", "take_rows", A, np.array([2]), np.ones((1, 3)),
+                                                                  variant=variant), IndexError, "."),
+        ErrorCase(f"scatter_axis: beyond the end, {variant}", kernel("reduce", "scatter_axis", np.ones((2, 1)), TOO_FAR, A.copy(), axis=1,
+                                                                     variant=variant), IndexError, "scatter_axis"),
+        ErrorCase(f"max_pool2d_backward: beyond the end, {variant}", kernel(
+            "pool", "max_pool2d_backward", np.ones((1, 1, 1, 1)), np.full((1, 1, 1, 1), 9), np.ones((1, 1, 2, 2)), variant=variant),
+                  IndexError, "max_pool2d_backward"),
+        ErrorCase(f"cross_entropy: a label beyond the classes, {variant}", kernel(
+            "softmax", "cross_entropy", np.ones((1, 2, 1)), np.full((1, 1), 5), None, np.ones((1, 1)), np.ones((2, 1, 1)), variant=variant),
+                  IndexError, "cross_entropy"),
+        ErrorCase(f"linear: an unknown activation, {variant}", kernel(
+            "matmul", "linear", A, A, None, np.ones((2, 2)), activation="swish", variant=variant), ValueError, "linear: .*'swish'"),
+        ErrorCase(f"conv2d: an unknown activation, {variant}", kernel(
+            "conv", "conv2d", np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1)), None, np.ones((1, 1, 2, 2)), activation="swish",
+            variant=variant), ValueError, "conv2d: .*'swish'"),
+    ]
+ERRORS += [
+    ErrorCase("kernel: a list", kernel("arithmetic", "add", [1.0], A, A.copy()), TypeError, "add: expected a NumPy array as argument 0, got list"),
+    ErrorCase("kernel: 17 axes", kernel("arithmetic", "add", DEEP, DEEP, DEEP.copy()), ValueError, "add: expected at most 16 dimensions"),
+    ErrorCase("kernel: the other byte order", kernel("arithmetic", "add", A.astype(">f8"), A, A.copy()), ValueError, "byte order"),
+    ErrorCase("kernel: complex numbers", kernel("arithmetic", "add", A, A, np.ones((2, 3), complex)), TypeError, "got complex128"),
+    ErrorCase("kernel: two dtypes", kernel("arithmetic", "add", A, B32, A.copy()), TypeError, "add: no compiled code for arrays of these dtypes"),
+    ErrorCase("kernel: gaps where none are allowed", kernel("softmax", "softmax", np.ones((4, 2, 2))[::2], np.ones((2, 2, 2))), ValueError,
+              "softmax: expected arrays in C order without gaps"),
+    ErrorCase("mean: of integers", kernel("reduce", "mean", PLACES, PLACES.copy()), TypeError, "mean: expected float32 or float64, got int64"),
+    ErrorCase("max_with_index: no index", kernel("reduce", "max_with_index", A, np.ones((2, 1)), None, axis=1), TypeError, "index array, got None"),
+    ErrorCase("min_with_index: no index", kernel("reduce", "min_with_index", A, np.ones((2, 1)), None, axis=1), TypeError, "index array, got None"),
+    ErrorCase("scatter_axis: no result", kernel("reduce", "scatter_axis", np.ones((2, 1)), PLACES, None, axis=1), TypeError, "dx, got None"),
+    ErrorCase("max_pool2d: a window of 0", kernel("pool", "max_pool2d", np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1)), None, kernel=(0, 0),
+                                                  stride=(1, 1)), ValueError, "max_pool2d: expected kernel"),
+    ErrorCase("fill: beyond the type", kernel("indexing", "fill", np.zeros(2, np.uint8), value=300), OverflowError, "300 does not fit in uint8"),
+    ErrorCase("flatten_index: no index", kernel("indexing", "flatten_index", (), np.zeros(1, np.int64), sizes=()), ValueError, "1 to 16 indices"),
+    ErrorCase("empty: 17 axes", lambda: runtime.empty((1,) * 17, np.float32), ValueError, "empty: expected at most 16 dimensions, got 17"),
+    ErrorCase("empty: a negative size", lambda: runtime.empty((-1,), np.float32), ValueError, "empty: expected sizes of 0 or more"),
+    ErrorCase("empty: more than a computer can address", lambda: ml.empty(2 ** 40, 2 ** 40), MemoryError, "does not fit in memory"),
+    ErrorCase("empty: more than this computer has", lambda: ml.empty(2 ** 48), MemoryError, r"no memory for an array of shape \(281474976710656,\)"),
+    ErrorCase("empty_like: 17 axes", lambda: runtime.empty_like(DEEP), ValueError, "empty_like: expected at most 16"),
+    ErrorCase("empty_broadcast: 17 axes", lambda: runtime.empty_broadcast("add", DEEP, DEEP), ValueError, "add: expected at most 16"),
+    ErrorCase("as_strided: 17 axes", lambda: runtime.as_strided(A, (1,) * 17, (0,) * 17), ValueError, "as_strided: expected at most 16"),
+    ErrorCase("broadcast_to: fewer axes", lambda: runtime.broadcast_to(A, (3,)), ValueError, "it has more dimensions"),
+    ErrorCase("broadcast_to: another size", lambda: runtime.broadcast_to(A, (2, 4)), ValueError, "axis 1 has size 3, expected 1 or 4"),
+    ErrorCase("broadcast_to: another size, elsewhere", lambda: device.broadcast_to(ml.ones(2, 3).to("standin").array, (2, 4)), ValueError,
+              "broadcast_to: cannot broadcast"),
+    ErrorCase("family: a device nobody knows", lambda: dispatch.family("arithmetic").on(Nowhere()), NotImplementedError,
+              "no kernels for nowhere arrays; write .*arithmetic_nowhere.py"),
 ]
 
 # ---- commands ----

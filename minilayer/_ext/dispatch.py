@@ -148,15 +148,16 @@ def variants() -> dict:
     return table
 
 
-def backends() -> dict:
-    """Print which module runs each kernel family on the CPU and on the GPU, and return that as a dict."""
+def backends_text() -> str:
+    """Which module runs each kernel family on the CPU and on the GPU, as a table to print."""
     from minilayer._ext import runtime
-    table = {}
-    for name, found in variants().items():
-        cpu = family(name).cpu.__name__
-        table[name] = {"cpu": cpu, "cuda": found.get("cuda")}
-    width = max(map(len, table), default=0)
-    print(f"backend {current_backend()}, instruction set {runtime.isa()}, {runtime.get_num_threads()} threads")
-    for name, row in table.items():
-        print(f"  {name:<{width}}  cpu: {row['cpu']:<40} cuda: {row['cuda'] or '-'}")
-    return table
+    rows = [(name, family(name).cpu.__name__, found.get("cuda", "-")) for name, found in sorted(variants().items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [f"backend {current_backend()}, instruction set {runtime.isa()}, {runtime.get_num_threads()} threads"]
+    lines += [f"  {name:<{widths[0]}}  cpu: {cpu:<{widths[1]}}  cuda: {cuda}" for name, cpu, cuda in rows]
+    return "\n".join(lines)
+
+
+def backends() -> None:
+    """Print which module runs each kernel family on the CPU and on the GPU."""
+    print(backends_text())

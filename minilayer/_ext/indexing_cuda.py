@@ -49,4 +49,4 @@ def fill(y, *, value):
     for sizes, strides, (offset,) in pieces(y.shape, [spread(y, y.shape)], AXES):
         n = int(np.prod(sizes, dtype=np.int64))
         sizes, (own,) = padded(sizes, strides, AXES)
-        _fill[y.dtype](blocks_for(n, BLOCK), y.at(offset), n, *sizes[1:], *own, number[()])
+        _fill[y.dtype](blocks_for(n, BLOCK), y.at(offset), n, *sizes[1:], *own, number.item())

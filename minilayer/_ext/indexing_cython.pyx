@@ -3,7 +3,8 @@
 cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t
 
-from minilayer._ext.runtime cimport ML_BAD_INDEX, ML_MAX_DIMS, ML_OK, describe, fail, launch, ml_array, ml_kernel, ml_runtime, runtime
+from minilayer._ext.runtime cimport (ML_BAD_INDEX, ML_BOOL, ML_F32, ML_F64, ML_I32, ML_I64, ML_MAX_DIMS, ML_OK,
+                                     describe, fail, launch, ml_array, ml_kernel, ml_runtime, runtime)
 
 import numpy as np
 
@@ -43,17 +44,17 @@ def fill(y, *, value):
     cdef ml_fill_settings s
     cdef int t
     describe(y, &a[0], 0, "fill")
-    t = cnp.PyArray_TYPE(<cnp.ndarray> y)
+    t = a[0].dtype
     s.real = 0
     s.integer = 0
-    if t == cnp.NPY_FLOAT32 or t == cnp.NPY_FLOAT64:
+    if t == ML_F32 or t == ML_F64:
         s.real = value
-    elif t == cnp.NPY_BOOL:
+    elif t == ML_BOOL:
         s.integer = bool(value)
     else:
         value = int(value)
-        low, high = ((-2 ** 63, 2 ** 63 - 1) if t == cnp.NPY_INT64 else
-                     (-2 ** 31, 2 ** 31 - 1) if t == cnp.NPY_INT32 else (0, 255))
+        low, high = ((-2 ** 63, 2 ** 63 - 1) if t == ML_I64 else
+                     (-2 ** 31, 2 ** 31 - 1) if t == ML_I32 else (0, 255))
         if not low <= value <= high:
             raise OverflowError(f"fill: {value} does not fit in {y.dtype}")
         s.integer = value
@@ -67,7 +68,8 @@ def flatten_index(indices, flat, *, sizes, strides=None):
     cdef int k, n = <int> len(indices), status
     cdef int64_t step = 1
     if n == 0 or n > ML_MAX_DIMS or len(sizes) != n or (strides is not None and len(strides) != n):
-        raise ValueError(f"flatten_index: expected 1 to {ML_MAX_DIMS} indices with a size each, got {n} and sizes {sizes}")
+        raise ValueError(f"flatten_index: expected 1 to {ML_MAX_DIMS} indices with a size each, "
+                         f"got {n} and sizes {sizes}")
     s.count = n
     for k in range(n - 1, -1, -1):
         s.sizes[k] = sizes[k]

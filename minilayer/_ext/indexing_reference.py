@@ -21,9 +21,9 @@ def fill(y, *, value):
 def flatten_index(indices, flat, *, sizes, strides=None):
     """flat = sum over k of indices[k] * strides[k], with the indices broadcast to flat's shape.
 
-    `sizes[k]` is the size of the axis that indices[k] points into: it must lie in [-size, size), and counts from the end
-    where it is negative. `strides` are in elements; by default those of a C-ordered array of shape `sizes`. An int d in
-    place of an array stands for the position along axis d of flat, as `arange` would.
+    `sizes[k]` is the size of the axis that indices[k] points into: an index must lie in [-size, size), and counts from
+    the end where it is negative. `strides` are in elements; by default those of a C-ordered array of shape `sizes`. An
+    int d in place of an array stands for the position along axis d of flat, as `arange` would.
     """
     if strides is None:
         strides = _c_strides(sizes)

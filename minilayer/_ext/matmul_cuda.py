@@ -1,8 +1,8 @@
 """Matrix products on CUDA: the contract of matmul_reference.py.
 
-A block of TILE x TILE threads makes a tile of y. It walks along K: each thread brings one element of a and one of b into
-shared memory, then each reads a row of one and a column of the other from there, TILE products an element fetched. Sums
-run in order of K in the dtype itself. Strides are free, so that transposed and repeated operands need no copy.
+A block of TILE x TILE threads makes a tile of y. It walks along K: each thread brings one element of a and one of b
+into shared memory, then each reads a row of one and a column of the other from there, TILE products an element fetched.
+Sums run in order of K in the dtype itself. Strides are free, so that transposed and repeated operands need no copy.
 (Register tiles, 128-bit loads and tensor cores are for the issue on speed.)
 """
 from minilayer.cuda import SIMULATED, _nb

@@ -1,7 +1,7 @@
 """Layer normalisation on CUDA: the contract of norm_reference.py. Batch normalisation has no kernel yet.
 
-Statistics stay in x's dtype, which on most GPUs is 32 to 64 times as fast as float64. A mean rounded to float32 would be
-off by up to half a unit of a large mean, so it is kept in two parts, m and the mean of x - m, and the variance is
+Statistics stay in x's dtype, which on most GPUs is 32 to 64 times as fast as float64. A mean rounded to float32 would
+be off by up to half a unit of a large mean, so it is kept in two parts, m and the mean of x - m, and the variance is
 corrected by the second: var = mean((x - m)^2) - mean(x - m)^2.
 """
 from minilayer.cuda import _nb as m

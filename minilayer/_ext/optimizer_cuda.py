@@ -1,8 +1,8 @@
 """Optimiser steps on CUDA: the contract of optimizer_reference.py.
 
-What changes from step to step (learning rate, step count) stays on the device: one thread reads `hyper` and works out the
-few numbers of this step in float64, and the kernels for the parameters, one launch an array, read those. So a recorded
-step can be replayed with other numbers in `hyper`.
+What changes from step to step (learning rate, step count) stays on the device: one thread reads `hyper` and works out
+the few numbers of this step in float64, and the kernels for the parameters, one launch an array, read those. So a
+recorded step can be replayed with other numbers in `hyper`.
 """
 from minilayer.cuda import _nb as m
 from minilayer.cuda import memory

@@ -1,10 +1,10 @@
 """Reductions on CUDA: the contract of reduce_reference.py. The gradients of products and extremes, and cumsum, have no
 kernel yet.
 
-The axes of x are sorted into kept and reduced ones, each set merged to at most two (a copy in that order is made where they
-are more). Long sums have a block for each result; short ones, and those over rows, a thread, so that neighbouring threads
-read neighbours. Float sums carry their rounding errors along (Kahan) in each thread, and a block adds its threads' sums by
-a tree: at least as accurate as pairwise summation.
+The axes of x are sorted into kept and reduced ones, each set merged to at most two (a copy in that order is made where
+they are more). Long sums have a block for each result; short ones, and those over rows, a thread, so that neighbouring
+threads read neighbours. Float sums carry their rounding errors along (Kahan) in each thread, and a block adds its
+threads' sums by a tree: at least as accurate as pairwise summation.
 """
 import numpy as np
 

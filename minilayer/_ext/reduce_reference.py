@@ -98,7 +98,7 @@ def scatter_axis(dy, index, dx, *, axis):
 
 
 def prod_backward(x, dy, dx):
-    """dx_i = dy * product of all x_j with j != i, which stays right where some x are 0. dy has size 1 on reduced axes."""
+    """dx_i = dy * product of all x_j with j != i: right where some x are 0 too. dy has size 1 on reduced axes."""
     axes = _axes(x, dy)
     kept = tuple(d for d in range(x.ndim) if d not in axes)
     if x.size == 0:

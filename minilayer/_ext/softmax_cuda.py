@@ -1,8 +1,8 @@
 """Softmax and cross-entropy on CUDA: the contract of softmax_reference.py. Losses on probabilities and nll_loss have no
 kernel yet.
 
-A block for each vector that is normalised, its maximum and its sum by all threads together. `lse` = max + log(sum) is kept
-as two numbers of x's dtype, the rounded sum and what its rounding lost, so that x - lse cancels without loss.
+A block for each vector that is normalised, its maximum and its sum by all threads together. `lse` = max + log(sum) is
+kept as two numbers of x's dtype, the rounded sum and what its rounding lost, so that x - lse cancels without loss.
 """
 from minilayer.cuda import _nb as m
 from minilayer.cuda.blocks import BLOCK, block_max, block_sum

@@ -9,8 +9,8 @@ get there.
     blocks.py    sums and maxima over the threads of a block
     memory.py    DeviceArray, device memory, copies from and to the host
 
-Nothing heavy is imported here: asking `is_available()` costs a look at the driver. With NUMBA_ENABLE_CUDASIM=1 kernels run
-in Numba's simulator, slowly, on host memory that stands in for the device's, on any machine; the tests do.
+Nothing heavy is imported here: asking `is_available()` costs a look at the driver. With NUMBA_ENABLE_CUDASIM=1 kernels
+run in Numba's simulator, slowly, on host memory that stands in for the device's, on any machine; the tests do.
 
 Nothing here has run on a GPU yet: kernels ran in the simulator, and were compiled and linked for three architectures.
 Streams of one's own, graphs and a caching allocator have their places (memory.py, launch.py) but are still to come.

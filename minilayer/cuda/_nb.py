@@ -1,14 +1,14 @@
 """The one file that imports numba: what kernels are written in.
 
-Kernels say `cuda.threadIdx`, `cuda.shared.array`, `m.exp` (this module as `m`). Compiled, these are numba-cuda's; in the
-simulator they are NumPy's and Python's, which give infinities and NaN where Python's `math` would raise. Another
+Kernels say `cuda.threadIdx`, `cuda.shared.array`, `m.exp` (this module as `m`). Compiled, these are numba-cuda's; in
+the simulator they are NumPy's and Python's, which give infinities and NaN where Python's `math` would raise. Another
 compiler of the same dialect (numba-cuda-mlir) would change this file alone.
 
-The rules of the dialect, each learned from machine code (a test looks for what breaking them leaves behind):
-  - number constants are made by `real(0.5)`, real = np.float32 or np.float64: a bare 0.5 turns the sum into float64
-  - functions that kernels call are wrapped in `device`, which puts their code where they are called
-  - index arithmetic is `uint32` where it divides; a pointer's index is not checked and does not wrap
-  - two shared arrays are made on two lines: the simulator tells them apart by the line
+The rules of the dialect, each learned from machine code (a test looks for what breaking them leaves behind): - number
+constants are made by `real(0.5)`, real = np.float32 or np.float64: a bare 0.5 turns the sum into float64 - functions
+that kernels call are wrapped in `device`, which puts their code where they are called - index arithmetic is `uint32`
+where it divides; a pointer's index is not checked and does not wrap - two shared arrays are made on two lines: the
+simulator tells them apart by the line
 """
 import math
 

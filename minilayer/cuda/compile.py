@@ -2,8 +2,8 @@
 
     python -m minilayer.cuda.compile --arch 75,80,90 [--only norm,matmul] [--dtypes float32]
 
-prints a JSON line for each kernel: registers, stack, spills, whether float64 instructions are in it. numba-cuda writes the
-PTX, nvJitLink assembles it. Nothing is kept on disk yet; a cache keyed by the PTX's hash belongs here.
+prints a JSON line for each kernel: registers, stack, spills, whether float64 instructions are in it. numba-cuda writes
+the PTX, nvJitLink assembles it. Nothing is kept on disk yet; a cache keyed by the PTX's hash belongs here.
 """
 import argparse
 import functools

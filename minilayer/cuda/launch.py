@@ -14,8 +14,8 @@ The signature has a letter for each parameter, with a count in front where it re
     u  uint32                       i  int64                        d  float64
 
 A kernel with an S is made for a pair of dtypes, `recipe[read, written]`, by a function of two types. `regs` is the
-number of registers that a thread may need on any architecture, `stack` the bytes of memory of its own (a test looks); `wide`
-says that a float32 instance computes in float64 here and there, because the contract has a float64 array in it.
+number of registers that a thread may need on any architecture, `stack` the bytes of memory of its own (a test looks);
+`wide` says that a float32 instance computes in float64 here and there, because the contract has a float64 array in it.
 
 An instance is compiled when it is first launched. In the simulator a pointer is a `Flat`; on a GPU, launches go through
 cuda.core on the one stream of memory.py. The GPU path has not run on a GPU yet.
@@ -39,8 +39,8 @@ _C_TYPES = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctyp
 
 
 def kernel(signature, *, block, regs, wide=False, stack=0, dtypes=FLOATS, name=None, family=None):
-    """Make a Recipe of a function from types to a kernel. `block`: threads, or (x, y). `dtypes`: what it is made for, or
-    pairs of them."""
+    """Make a Recipe of a function from types to a kernel. `block`: threads, or (x, y). `dtypes`: what it is made for,
+    or pairs of them."""
     def make(factory):
         recipe = Recipe(name or factory.__name__.lstrip("_"), family or _family_of(factory.__module__), factory,
                         "".join(letter * int(count or 1) for count, letter in re.findall(r"(\d*)([A-Za-z])", signature)),
@@ -178,8 +178,8 @@ def expect_contiguous(name, *arrays):
 
 
 class Alarm:
-    """How a kernel says that it met a bad value: it writes [1, value] into `array`. Asking for it waits for the kernel; a
-    later design lets the next copy to the host ask."""
+    """How a kernel says that it met a bad value: it writes [1, value] into `array`. Asking for it waits for the kernel;
+    a later design lets the next copy to the host ask."""
 
     def __init__(self):
         self.array = memory.from_numpy(np.zeros(2, np.int64))

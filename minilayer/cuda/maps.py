@@ -3,9 +3,9 @@
     _add = Map("arithmetic.add", lambda real: lambda a, b: a + b, 2)
     _add(a, b, y, accumulate=False)             # a and b broadcast to y's shape
 
-Each is two kernels. `flat` walks one axis, which most arrays are after merging: contiguous ones, single values repeated,
-every n-th element. `strided` finds an element's place along four axes by divisions of 32-bit numbers. One thread an
-element; neighbouring threads take neighbouring elements of y.
+Each is two kernels. `flat` walks one axis, which most arrays are after merging: contiguous ones, single values
+repeated, every n-th element. `strided` finds an element's place along four axes by divisions of 32-bit numbers. One
+thread an element; neighbouring threads take neighbouring elements of y.
 """
 from minilayer.cuda import SIMULATED
 from minilayer.cuda._nb import cuda, device, uint32
@@ -29,8 +29,9 @@ def place(i, n1, n2, n3, s0, s1, s2, s3):
 
 
 class Map:
-    """y = f(inputs...), element by element. `make(types...)` gives f for the types of one entry of `dtypes`: a dtype that
-    all arrays have, or a pair (of the inputs, of y). `letters` names the inputs' where they differ: B for a mask."""
+    """y = f(inputs...), element by element. `make(types...)` gives f for the types of one entry of `dtypes`: a dtype
+    that all arrays have, or a pair (of the inputs, of y). `letters` names the inputs' where they differ: B for a mask.
+    """
 
     def __init__(self, name, make, inputs=1, dtypes=FLOATS, letters=None, **limits):
         family, _, name = name.partition(".")

@@ -1,8 +1,8 @@
 """DeviceArray: an array in GPU memory, with the small vocabulary that ops use (see minilayer/device.py).
 
-On a GPU, memory comes from the driver's pool through cuda.core and everything is ordered on one stream a thread and
-device; a caching allocator, further streams and pools for graphs belong here and are still to come. In the simulator the
-memory is an ndarray of bytes, filled with 255 when new: a kernel that reads what nobody wrote gets NaN.
+On a GPU, memory comes from the driver's pool through cuda.core and everything is ordered on one stream of the first
+device; a caching allocator, further devices and streams, and pools for graphs belong here and are still to come. In the
+simulator the memory is an ndarray of bytes, filled with 255 when new: a kernel that reads what nobody wrote gets NaN.
 
 The GPU path has not run on a GPU yet.
 """
@@ -14,25 +14,30 @@ import numpy as np
 from minilayer.cuda import SIMULATED, why_unavailable
 
 DEVICE_TYPE = "cuda"
-LOCK = threading.RLock()                # the simulator runs one kernel at a time
+LOCK = threading.RLock()                # also, the simulator runs one kernel at a time
 _here = threading.local()
+_stream = None
 
 
 def current():
-    """(device, stream) of this thread, as cuda.core knows them."""
-    found = getattr(_here, "current", None)
-    if found is None:
+    """(device, stream) as cuda.core knows them: one stream for all threads, so that arrays may pass between them."""
+    global _stream
+    device = getattr(_here, "device", None)
+    if device is None:
         if why_unavailable():
             raise RuntimeError(f"cuda: {why_unavailable()}; use 'cpu'")
         from cuda.core import Device
         device = Device(0)
-        device.set_current()
-        found = _here.current = (device, device.create_stream())
-    return found
+        device.set_current()                # each thread for itself
+        _here.device = device
+    with LOCK:
+        if _stream is None:
+            _stream = device.create_stream()
+    return device, _stream
 
 
 def synchronize():
-    """Wait until this thread's stream is done."""
+    """Wait until the stream is done."""
     if not SIMULATED:
         current()[1].sync()
 
@@ -252,8 +257,8 @@ def to_numpy(x):
 
 
 def as_strided(x, shape, strides, offset=0):
-    """A view of x's memory with any shape and strides (bytes), `offset` bytes from its first element. The caller answers
-    for its staying inside that memory."""
+    """A view of x's memory with any shape and strides (bytes), `offset` bytes from its first element. The caller
+    answers for its staying inside that memory."""
     return x._view(shape, strides, offset)
 
 

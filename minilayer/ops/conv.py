@@ -1,15 +1,18 @@
+# cython: language_level=3
 """Two-dimensional convolution: the same small window of weights at every place of an image.
 
 Cross-correlation, as everywhere in deep learning: the window is not flipped. The three products (forward, gradient for
 the input, gradient for the weight) are matrix multiplications that the kernels read straight out of the image; the
 matrix of windows (im2col) is never written to memory.
 """
-from minilayer._ext.dispatch import family
-from minilayer.device import contiguous, empty, is_contiguous
-from minilayer.tape import Cost, Op, apply
+import cython
 
-conv = family("conv")
-reduce = family("reduce")
+from minilayer._ext.dispatch import Family, family
+from minilayer.device import contiguous, empty, is_contiguous
+from minilayer.tape import Cost, Node, Op, apply
+
+conv = cython.declare(Family, family("conv"))
+reduce = cython.declare(Family, family("reduce"))
 
 
 def _product(shape):
@@ -39,51 +42,48 @@ class Conv2d(Op):
         self.padding = padding          # ((top, bottom), (left, right))
         self.dilation = dilation
         self.groups = groups
+        self._settings = {"stride": stride, "padding": (padding[0][0], padding[1][0]), "dilation": dilation,
+                          "groups": groups}
 
-    def _output_size(self, x, w):
-        size = []
-        for axis in (0, 1):
-            n = x.shape[x.ndim - 2 + axis]
-            before, after = self.padding[axis]
-            reach = self.dilation[axis] * (w.shape[2 + axis] - 1) + 1
-            if n + before + after < reach or w.shape[2 + axis] == 0:
-                raise ValueError(
-                    f"conv2d: expected an image that holds the kernel at least once, got "
-                    f"{'height' if axis == 0 else 'width'} {n} + {before + after} (padding) for a kernel of "
-                    f"{w.shape[2 + axis]}, which spans {reach} with dilation {self.dilation[axis]}; "
-                    "use more padding or a smaller kernel")
-            size.append((n + before + after - reach) // self.stride[axis] + 1)
-        return size
+    def _output_size(self, axis, n, kernel):
+        """How often the window fits along one axis of n pixels (0: H, 1: W)."""
+        before, after = self.padding[axis]
+        reach = self.dilation[axis] * (kernel - 1) + 1
+        if n + before + after < reach or kernel == 0:
+            raise ValueError(
+                f"conv2d: expected an image that holds the kernel at least once, got "
+                f"{'height' if axis == 0 else 'width'} {n} + {before + after} (padding) for a kernel of "
+                f"{kernel}, which spans {reach} with dilation {self.dilation[axis]}; "
+                "use more padding or a smaller kernel")
+        return (n + before + after - reach) // self.stride[axis] + 1
 
-    def _kernel_settings(self):
-        return {"stride": self.stride, "padding": (self.padding[0][0], self.padding[1][0]), "dilation": self.dilation,
-                "groups": self.groups}
-
-    def forward(self, node, x, w, b):
+    def forward(self, node: Node, x, w, b):
         _check(x, w, b, self.groups)
-        p, q = self._output_size(x, w)
         x, w = contiguous(x), contiguous(w)
-        y = empty((*x.shape[:-3], w.shape[0], p, q), x.dtype, x)
-        conv.on(x).conv2d(_batched(x), w, b, _batched(y), **self._kernel_settings())
-        node.save(x, w)                                             # dw needs x, dx needs w
+        self._shapes = shape, kernel = x.shape, w.shape
+        p, q = self._output_size(0, shape[-2], kernel[2]), self._output_size(1, shape[-1], kernel[3])
+        y = empty((*shape[:-3], kernel[0], p, q), x.dtype, x)
+        conv.on(x).conv2d(_batched(x), w, b, _batched(y), **self._settings)
+        node.save(x if node.needs(1) else None, w if node.needs(0) else None)       # dw needs x, dx needs w
         return y
 
-    def backward(self, node, dy):
+    def backward(self, node: Node, dy):
         x, w = node.saved
+        x_shape, w_shape = self._shapes
         dy = _batched(contiguous(dy))
-        settings = self._kernel_settings()
         dx = dw = db = None
         if node.needs(0):
-            dx = empty(x.shape, x.dtype, x)
-            conv.on(x).conv2d_backward_input(dy, w, _batched(dx), **settings)
+            dx = empty(x_shape, dy.dtype, dy)
+            conv.on(dy).conv2d_backward_input(dy, w, _batched(dx), **self._settings)
         if node.needs(1):
-            dw, accumulate = node.gradient(1, w.shape, w.dtype)
+            dw, accumulate = node.gradient(1, w_shape, dy.dtype)
             if not is_contiguous(dw):
-                dw, accumulate = empty(w.shape, w.dtype, w), False
-            conv.on(x).conv2d_backward_weight(dy, _batched(x), dw, accumulate=accumulate, **settings)
+                dw, accumulate = empty(w_shape, dy.dtype, dy), False
+            conv.on(dy).conv2d_backward_weight(dy, _batched(x), dw, accumulate=accumulate, **self._settings)
         if node.needs(2):
-            db, accumulate = node.gradient(2, w.shape[:1], w.dtype)
-            reduce.on(x).sum(dy, db.reshape((1, w.shape[0], 1, 1)), accumulate=accumulate)
+            n = w_shape[0]
+            db, accumulate = (empty((n,), dy.dtype, dy), False) if x is None else node.gradient(2, (n,), dy.dtype)
+            reduce.on(dy).sum(dy, db.reshape((1, n, 1, 1)), accumulate=accumulate)
         return dx, dw, db
 
     def cost(self, shapes, out_shapes):
@@ -116,6 +116,11 @@ def _check(x, w, b, groups):
 
 def _pair(what, value, least):
     """An integer or two as a tuple of two."""
+    if type(value) is int and value >= least:
+        return value, value
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is int and type(value[1]) is int \
+            and value[0] >= least and value[1] >= least:
+        return value
     pair = (value, value) if hasattr(value, "__index__") else value
     if not isinstance(pair, (tuple, list)) or len(pair) != 2 \
             or not all(hasattr(n, "__index__") and not isinstance(n, bool) for n in pair):
@@ -139,7 +144,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     Returns shape (B, O, P, Q) or (O, P, Q), P = floor((H + 2 padding - dilation (K - 1) - 1) / stride) + 1.
     """
     stride, dilation = _pair("stride", stride, 1), _pair("dilation", dilation, 1)
-    if isinstance(groups, bool) or not hasattr(groups, "__index__") or groups < 1:
+    if type(groups) is not int and (isinstance(groups, bool) or not hasattr(groups, "__index__")) or groups < 1:
         raise ValueError(f"conv2d: expected groups to be an integer of 1 or more, got {groups!r}")
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
@@ -151,5 +156,6 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
             whole = [d * (k - 1) for d, k in zip(dilation, tuple(weight.shape)[-2:])]
         padding = tuple([(n // 2, n - n // 2) for n in whole])
     else:
-        padding = tuple([(n, n) for n in _pair("padding", padding, 0)])
+        along_h, along_w = _pair("padding", padding, 0)
+        padding = ((along_h, along_h), (along_w, along_w))
     return apply(Conv2d(stride, padding, dilation, groups.__index__()), x, weight, bias)

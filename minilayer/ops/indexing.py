@@ -11,8 +11,20 @@ index arrays with slices between them put theirs in front; a slice's step must b
 import numpy as np
 
 from minilayer._ext.dispatch import family
-from minilayer.device import (address, broadcast_shapes, broadcast_to, cast, contiguous, copy, device_of, empty, empty_like, full,
-                              normalize_axis, zeros)
+from minilayer.device import (
+    address,
+    broadcast_shapes,
+    broadcast_to,
+    cast,
+    contiguous,
+    copy,
+    device_of,
+    empty,
+    empty_like,
+    full,
+    normalize_axis,
+    zeros,
+)
 from minilayer.device import to_device as move
 from minilayer.inplace import apply_inplace
 from minilayer.tape import Cost, Op, TensorBase, apply, elementwise_cost, expect_tensor, wrap
@@ -601,6 +613,11 @@ def rows_of(name, x, advanced):
 def getitem(x, index):
     """x[index], as PyTorch and NumPy index: a view for ints, slices, None and Ellipsis, else a copy."""
     array = x.array
+    if type(index) is int and array.ndim:                   # by far the commonest
+        n = array.shape[0]
+        if not -n <= index < n:
+            raise IndexError(f"getitem: index {index} is out of bounds for axis 0 with size {n}")
+        return apply(Slice((index + n if index < 0 else index,)), x)
     basic, advanced = parse_index("getitem", array, index)
     if not advanced:
         return apply(Slice(basic), x)
@@ -701,8 +718,8 @@ def _places(name, x, dim, index):
     if places.ndim == 0:
         places = places.reshape((1,))
     if places.ndim != len(shape) or any([d != axis and n > shape[d] for d, n in enumerate(places.shape)]):
-        raise ValueError(f"{name}: expected an index of {array.ndim} dimensions, no larger than shape {array.shape} but "
-                         f"along dim {dim}, got shape {index.array.shape}")
+        raise ValueError(f"{name}: expected an index of {array.ndim} dimensions, no larger than shape {array.shape} "
+                         f"but along dim {dim}, got shape {index.array.shape}")
     flat = empty(places.shape, int64, array)
     indices = tuple([places if d == axis else d for d in range(len(shape))])
     if places.size:

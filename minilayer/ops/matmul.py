@@ -1,15 +1,18 @@
+# cython: language_level=3
 """Matrix products: `matmul` by NumPy's and PyTorch's rule for any number of axes, and `linear`, the layer's own form.
 
 Both run on one kernel family that takes any strides, so nothing is copied to transpose a matrix or to repeat it along
 a batch. `linear` adds the bias and applies relu while a tile of the result is still in registers.
 """
-from minilayer._ext.dispatch import family
-from minilayer.device import broadcast_shapes, broadcast_to, contiguous, empty, empty_like
-from minilayer.tape import Cost, Op, apply
+import cython
 
-kernels = family("matmul")
-elementwise = family("elementwise")
-reduce = family("reduce")
+from minilayer._ext.dispatch import Family, family
+from minilayer.device import broadcast_shapes, broadcast_to, contiguous, empty, empty_like
+from minilayer.tape import Cost, Node, Op, apply, apply2
+
+kernels = cython.declare(Family, family("matmul"))
+elementwise = cython.declare(Family, family("elementwise"))
+reduce = cython.declare(Family, family("reduce"))
 
 ACTIVATIONS = (None, "relu")
 
@@ -24,7 +27,17 @@ def _product(shape):
 def _flipped(x):
     """x with its last two axes exchanged: a view."""
     n = x.ndim
+    if n == 2:
+        return x.transpose((1, 0))
     return x.transpose((*range(n - 2), n - 1, n - 2))
+
+
+def _rows(x):
+    """x (..., K) as a matrix (R, K): a view, or a copy where its strides do not allow one."""
+    shape = x.shape
+    if len(shape) == 2:
+        return x
+    return contiguous(x).reshape((_product(shape[:-1]), shape[-1]))
 
 
 def _check_dtypes(name, a, b):
@@ -45,73 +58,86 @@ class Matmul(Op):
     name = "matmul"
     required = 2
 
-    def forward(self, node, a, b):
+    def forward(self, node: Node, a, b):
         _check_dtypes("matmul", a, b)
-        if a.ndim == 0 or b.ndim == 0:
-            raise ValueError(f"matmul: expected tensors of 1 or more dimensions, got shapes {a.shape} and {b.shape}; "
+        node.save(a if node.needs(1) else None, b if node.needs(0) else None)       # da needs b, db needs a
+        self._shapes = p, q = a.shape, b.shape
+        row, column = len(p) == 1, len(q) == 1
+        if not p or not q:
+            raise ValueError(f"matmul: expected tensors of 1 or more dimensions, got shapes {p} and {q}; "
                              "multiply by a number with *")
-        node.save(a, b)                                     # da needs b, db needs a
-        row, column = a.ndim == 1, b.ndim == 1
-        if a.shape[-1] != b.shape[-1 if column else -2]:
+        if p[-1] != q[-1 if column else -2]:
             raise ValueError(
                 f"matmul: expected the last axis of the first tensor to be as long as the "
-                f"{'only' if column else 'second-last'} axis of the second, got shapes {a.shape} and {b.shape}; "
+                f"{'only' if column else 'second-last'} axis of the second, got shapes {p} and {q}; "
                 "transpose one of them with .transpose(-1, -2)")
+        if len(p) == 2 and len(q) == 2:
+            y = empty((p[0], q[1]), a.dtype, a)
+            kernels.on(a).matmul(a, b, y)                   # (M, N)
+            return y
         if row:
             a = a.reshape((1, a.shape[0]))
         if column:
             b = b.reshape((b.shape[0], 1))
-        if a.ndim == 2 and b.ndim == 2:
-            y = empty((a.shape[0], b.shape[1]), a.dtype, a)
-        else:
-            lead = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
-            a = broadcast_to(a, lead + a.shape[-2:])
-            b = broadcast_to(b, lead + b.shape[-2:])
-            y = empty((*lead, a.shape[-2], b.shape[-1]), a.dtype, a)
+        lead = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
+        a = broadcast_to(a, lead + a.shape[-2:])
+        b = broadcast_to(b, lead + b.shape[-2:])
+        y = empty((*lead, a.shape[-2], b.shape[-1]), a.dtype, a)
         kernels.on(a).matmul(a, b, y)                       # (..., M, N)
         if row or column:
             y = y.reshape(y.shape[:-2] + (() if row else y.shape[-2:-1]) + (() if column else y.shape[-1:]))
         return y
 
-    def backward(self, node, dy):
+    def backward(self, node: Node, dy):
         a, b = node.saved
-        row, column = a.ndim == 1, b.ndim == 1
-        a2 = a.reshape((1, a.shape[0])) if row else a
-        b2 = b.reshape((b.shape[0], 1)) if column else b
-        dy = dy.reshape(_grown(dy.shape, row, column))      # (..., M, N)
+        p, q = self._shapes
+        row, column = len(p) == 1, len(q) == 1
+        if row or column:
+            dy = dy.reshape(_grown(dy.shape, row, column))  # (..., M, N)
         da = db = None
         if node.needs(0):
-            da, accumulate = (None, False) if row or a.ndim > 2 else node.gradient(0, a.shape, a.dtype)
-            da = _product_to(a2.shape, dy, _flipped(b2), da, accumulate)
-            if row:
-                da = da.reshape(a.shape)
-        if node.needs(1):
-            db, accumulate = (None, False) if column or b.ndim > 2 else node.gradient(1, b.shape, b.dtype)
-            if b2.ndim == 2 and a2.ndim > 2:                # one b for the whole batch: its rows are one long matrix
-                a2 = contiguous(a2).reshape((_product(a2.shape[:-1]), a2.shape[-1]))
-                dy = contiguous(dy).reshape((_product(dy.shape[:-1]), dy.shape[-1]))
-            db = _product_to(b2.shape, _flipped(a2), dy, db, accumulate)
             if column:
-                db = db.reshape(b.shape)
+                b = b.reshape((q[0], 1))
+            da = _product_to(_as_row(p), dy, _flipped(b), None, False)
+            if row:
+                da = da.reshape(p)
+        if node.needs(1):
+            if row:
+                a = a.reshape((1, p[0]))
+            db, accumulate = node.gradient(1, q, dy.dtype) if len(q) == 2 else (None, False)
+            if len(q) <= 2 and a.ndim > 2:                  # one b for the whole batch: its rows are one long matrix
+                a, dy = _rows(a), _rows(dy)
+            db = _product_to(_as_column(q), _flipped(a), dy, db, accumulate)
+            if column:
+                db = db.reshape(q)
         return da, db
 
-    def backward_graph(self, node, dy):
+    def backward_graph(self, node: Node, dy):
         a, b = node.saved_tensors
-        row, column = len(a.shape) == 1, len(b.shape) == 1
-        a2 = a.reshape(1, a.shape[0]) if row else a
-        b2 = b.reshape(b.shape[0], 1) if column else b
+        p, q = self._shapes
+        row, column = len(p) == 1, len(q) == 1
         dy = dy.reshape(*_grown(dy.shape, row, column))
         da = db = None
         if node.needs(0):
-            da = _summed_to(dy @ b2.transpose(-1, -2), a2.shape).reshape(*a.shape)
+            b = b.reshape(q[0], 1) if column else b
+            da = _summed_to(dy @ b.transpose(-1, -2), _as_row(p)).reshape(*p)
         if node.needs(1):
-            db = _summed_to(a2.transpose(-1, -2) @ dy, b2.shape).reshape(*b.shape)
+            a = a.reshape(1, p[0]) if row else a
+            db = _summed_to(a.transpose(-1, -2) @ dy, _as_column(q)).reshape(*q)
         return da, db
 
     def cost(self, shapes, out_shapes):
         terms = _product(out_shapes[0]) * shapes[0][-1]
         a, b, y = _product(shapes[0]), _product(shapes[1]), _product(out_shapes[0])
         return Cost(2 * terms, 4 * terms, 4 * (a + b + y), 4 * 2 * (a + b + y))
+
+
+def _as_row(shape):
+    return (1, *shape) if len(shape) == 1 else shape
+
+
+def _as_column(shape):
+    return (*shape, 1) if len(shape) == 1 else shape
 
 
 def _grown(shape, row, column):
@@ -126,19 +152,21 @@ def _grown(shape, row, column):
 
 def _product_to(shape, a, b, y, accumulate):
     """a b, with the batch axes that `shape` lacks or has as 1 summed; into y where one is given."""
-    lead = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
-    whole = (*lead, a.shape[-2], b.shape[-1])
-    if whole != tuple(shape):
-        total = empty(whole, a.dtype, a)
-        kernels.on(a).matmul(broadcast_to(a, lead + a.shape[-2:]), broadcast_to(b, lead + b.shape[-2:]), total)
-        if y is None:
-            y = empty(shape, a.dtype, a)
-        reduce.on(a).sum(total, y.reshape((1,) * (len(whole) - len(shape)) + tuple(shape)), accumulate=accumulate)
-        return y
+    p, q = a.shape, b.shape
     if y is None:
         y = empty(shape, a.dtype, a)
-    kernels.on(a).matmul(broadcast_to(a, lead + a.shape[-2:]), broadcast_to(b, lead + b.shape[-2:]), y,
-                         accumulate=accumulate)
+    if len(p) == 2 and len(q) == 2:
+        kernels.on(a).matmul(a, b, y, accumulate=accumulate)
+        return y
+    lead = broadcast_shapes("matmul", p[:-2], q[:-2])
+    whole = (*lead, p[-2], q[-1])
+    a, b = broadcast_to(a, lead + p[-2:]), broadcast_to(b, lead + q[-2:])
+    if whole == tuple(shape):
+        kernels.on(a).matmul(a, b, y, accumulate=accumulate)
+    else:
+        total = empty(whole, a.dtype, a)
+        kernels.on(a).matmul(a, b, total)
+        reduce.on(a).sum(total, y.reshape((1,) * (len(whole) - len(shape)) + tuple(shape)), accumulate=accumulate)
     return y
 
 
@@ -160,55 +188,56 @@ class Linear(Op):
     def __init__(self, activation=None):
         self.activation = activation
 
-    def forward(self, node, x, w, b):
+    def forward(self, node: Node, x, w, b):
         _check_dtypes("linear", x, w)
-        if w.ndim != 2:
-            raise ValueError(f"linear: expected a weight of shape (out, in), got {w.shape}")
-        if x.ndim == 0 or x.shape[-1] != w.shape[1]:
-            raise ValueError(f"linear: expected an input of shape (..., {w.shape[1]}) for a weight of shape {w.shape}, "
-                             f"got {x.shape}; weights are (out, in)")
-        if b is not None and (b.shape != (w.shape[0],) or b.dtype != w.dtype):
-            raise ValueError(f"linear: expected a bias of shape ({w.shape[0]},) and dtype {w.dtype}, "
+        p, q = x.shape, w.shape
+        if len(q) != 2:
+            raise ValueError(f"linear: expected a weight of shape (out, in), got {q}")
+        if not p or p[-1] != q[1]:
+            raise ValueError(f"linear: expected an input of shape (..., {q[1]}) for a weight of shape {q}, "
+                             f"got {p}; weights are (out, in)")
+        if b is not None and (b.shape != q[:1] or b.dtype != w.dtype):
+            raise ValueError(f"linear: expected a bias of shape ({q[0]},) and dtype {w.dtype}, "
                              f"got {b.shape} and {b.dtype}")
-        y = empty((*x.shape[:-1], w.shape[0]), x.dtype, x)
+        y = empty((*p[:-1], q[0]), x.dtype, x)
         kernels.on(x).linear(_rows(x), w, b, _rows(y), activation=self.activation)
-        if self.activation is None:
-            node.save(x, w)                                 # dw needs x, dx needs w
-        else:
-            node.save(x, w, y)                              # and y > 0 is where relu let the sum through
+        node.save(x if node.needs(1) else None,             # dw needs x
+                  w if node.needs(0) else None,             # dx needs w
+                  None if self.activation is None else y)   # y > 0 is where relu let the sum through
         return y
 
-    def backward(self, node, dy):
-        x, w = node.saved[:2]
+    def backward(self, node: Node, dy):
+        x, w, y = node.saved
         if self.activation is not None:
-            y = node.saved[2]
             dz = empty_like(y)
             elementwise.on(y).relu_backward(y, dy, dz)
             dy = dz
-        dy = _rows(dy)                                      # (R, N)
+        dz = _rows(dy)                                      # (R, N)
+        n = dz.shape[1]
         dx = dw = db = None
         if node.needs(0):
-            dx = empty(x.shape, x.dtype, x)
-            kernels.on(x).matmul(dy, w, _rows(dx))
+            dx = empty((*dy.shape[:-1], w.shape[1]), dz.dtype, dz)
+            kernels.on(dz).matmul(dz, w, _rows(dx))
         if node.needs(1):
-            dw, accumulate = node.gradient(1, w.shape, w.dtype)
-            kernels.on(x).matmul(_flipped(dy), _rows(x), dw, accumulate=accumulate)
+            dw, accumulate = node.gradient(1, (n, x.shape[-1]), dz.dtype)
+            kernels.on(dz).matmul(_flipped(dz), _rows(x), dw, accumulate=accumulate)
         if node.needs(2):
-            db, accumulate = node.gradient(2, w.shape[:1], w.dtype)
-            reduce.on(x).sum(dy, db.reshape((1, w.shape[0])), accumulate=accumulate)
+            db, accumulate = (empty((n,), dz.dtype, dz), False) if x is None else node.gradient(2, (n,), dz.dtype)
+            reduce.on(dz).sum(dz, db.reshape((1, n)), accumulate=accumulate)
         return dx, dw, db
 
-    def backward_graph(self, node, dy):
-        x, w = node.saved_tensors[:2]
+    def backward_graph(self, node: Node, dy):
+        x, w, y = node.saved_tensors
         if self.activation is not None:
-            dy = dy * (node.saved_tensors[2] > 0)
-        rows, (n, k) = _product(x.shape[:-1]), w.shape
+            dy = dy * (y > 0)
+        lead, n = dy.shape[:-1], dy.shape[-1]
+        rows = _product(lead)
         dy = dy.reshape(rows, n)
         dx = dw = db = None
         if node.needs(0):
-            dx = (dy @ w).reshape(*x.shape)
+            dx = (dy @ w).reshape(*lead, w.shape[1])
         if node.needs(1):
-            dw = dy.transpose(0, 1) @ x.reshape(rows, k)
+            dw = dy.transpose(0, 1) @ x.reshape(rows, x.shape[-1])
         if node.needs(2):
             db = dy.sum(0)
         return dx, dw, db
@@ -217,13 +246,6 @@ class Linear(Op):
         x, w, y = _product(shapes[0]), _product(shapes[1]), _product(out_shapes[0])
         terms, bias = y * shapes[1][1], len(shapes) > 2 and shapes[2] is not None
         return Cost(2 * terms + bias * y, 4 * terms + bias * y, 4 * (x + w + y), 4 * 2 * (x + w + y))
-
-
-def _rows(x):
-    """x (..., K) as a matrix (R, K): a view, or a copy where its strides do not allow one."""
-    if x.ndim == 2:
-        return x
-    return contiguous(x).reshape((_product(x.shape[:-1]), x.shape[-1]))
 
 
 # ---- what users call ----
@@ -235,7 +257,7 @@ def matmul(a, b):
     result: (K) (K) -> (). With more than two axes the last two are matrices and the axes in front broadcast:
     (B, 1, M, K) (H, K, N) -> (B, H, M, N).
     """
-    return apply(Matmul(), a, b)
+    return apply2(Matmul(), a, b)
 
 
 def linear(x, weight, bias=None, activation=None):

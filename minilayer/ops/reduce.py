@@ -2,7 +2,7 @@
 
 `dim` is None (all axes), an integer or several; `keepdim` leaves reduced axes with size 1. Integers and bools are
 summed in int64. A sum adds in an order fixed by the shape, so its bits do not depend on the number of threads. Inside
-an op, arrays keep the reduced axes with size 1 (`_kept`), which is how the kernels want them and how gradients broadcast.
+an op, arrays keep the reduced axes with size 1 (`_kept`): so the kernels want them, and so gradients broadcast.
 """
 import builtins
 from collections import namedtuple
@@ -478,8 +478,9 @@ def amin(x, dim=None, keepdim=False):
 
 
 def max(x, dim=None, keepdim=False):
-    """Without `dim`, the maximum of all elements. With it, (values, indices) along that axis: the first of equal maxima,
-    which also gets the gradient. With a tensor in its place, the larger of both, element by element."""
+    """Without `dim`, the maximum of all elements; with it, (values, indices) along that axis, of
+    equal maxima the first, which also gets the gradient; with a tensor in its place, the larger of both, element by
+    element."""
     expect_tensor("max", x)
     if isinstance(dim, TensorBase):
         return x.maximum(dim)
@@ -487,8 +488,9 @@ def max(x, dim=None, keepdim=False):
 
 
 def min(x, dim=None, keepdim=False):
-    """Without `dim`, the minimum of all elements. With it, (values, indices) along that axis: the first of equal minima,
-    which also gets the gradient. With a tensor in its place, the smaller of both, element by element."""
+    """Without `dim`, the minimum of all elements; with it, (values, indices) along that axis, of
+    equal minima the first, which also gets the gradient; with a tensor in its place, the smaller of both, element by
+    element."""
     expect_tensor("min", x)
     if isinstance(dim, TensorBase):
         return x.minimum(dim)

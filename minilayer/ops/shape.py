@@ -7,8 +7,20 @@ Basic indexing (`narrow`, `select`, slices) is in indexing.py.
 import numpy as np
 
 from minilayer._ext.dispatch import family
-from minilayer.device import (as_strided, broadcast_shapes, broadcast_to, contiguous, device_of, empty, full,
-                              is_contiguous, normalize_axes, normalize_axis, to_device, zeros)
+from minilayer.device import (
+    as_strided,
+    broadcast_shapes,
+    broadcast_to,
+    contiguous,
+    device_of,
+    empty,
+    full,
+    is_contiguous,
+    normalize_axes,
+    normalize_axis,
+    to_device,
+    zeros,
+)
 from minilayer.tape import Cost, Op, apply, elementwise_cost, expect_tensor, wrap
 
 arithmetic = family("arithmetic")
@@ -169,7 +181,7 @@ class Permute(Op):
 
 
 class Expand(Op):
-    """y = x repeated along new axes and axes of size 1, by strides of zero; dx = dy summed over them (by the engine)."""
+    """y = x repeated along new axes and axes of size 1, by zero strides; dx = dy summed over them (by the engine)."""
     name = "expand"
     view = True
     broadcasts = True
@@ -290,8 +302,8 @@ def view(x, *shape):
     array = x.array
     shape = _complete_shape("view", _integers("view", shape), array.size, array.shape)
     if not is_contiguous(array) and view_strides(array.shape, array.strides, shape) is None:
-        raise ValueError(f"view: a tensor of shape {array.shape} and strides {x.stride()} cannot be seen as {shape} without "
-                         "a copy; use reshape, or .contiguous() first")
+        raise ValueError(f"view: a tensor of shape {array.shape} and strides {x.stride()} cannot be seen as {shape} "
+                         "without a copy; use reshape, or .contiguous() first")
     return apply(Reshape(shape), x)
 
 
@@ -393,8 +405,8 @@ def expand(x, *sizes):
         if n == -1 and own is not None:
             n = own
         if lead < 0 or n < 0 or (own is not None and own not in (1, n)):
-            raise ValueError(f"expand: expected sizes that shape {before} broadcasts to, got {sizes}; only axes of size "
-                             "1 and new leading axes can grow")
+            raise ValueError(f"expand: expected sizes that shape {before} broadcasts to, got {sizes}; only axes of "
+                             "size 1 and new leading axes can grow")
         shape.append(n)
     if lead < 0:
         raise ValueError(f"expand: expected at least {len(before)} sizes for shape {before}, got {sizes}")
@@ -602,7 +614,7 @@ class Repeat(Op):
     def forward(self, node, x):
         shape = (1,) * (len(self.repeats) - x.ndim) + x.shape
         self._before = x.shape
-        self._pairs = tuple([n for pair in zip(self.repeats, shape, strict=True) for n in pair])       # r0, n0, r1, n1, ...
+        self._pairs = tuple([n for pair in zip(self.repeats, shape, strict=True) for n in pair])   # r0, n0, r1, ...
         self._single = tuple([n for size in shape for n in (1, size)])
         y = empty(tuple([r * n for r, n in zip(self.repeats, shape, strict=True)]), x.dtype, x)
         indexing.on(x).copy(_reshaped(x, self._single), y.reshape(self._pairs))
@@ -657,7 +669,8 @@ def _same_but(name, tensors, dim):
     axis = normalize_axis(name, dim, len(shape))
     for x in tensors:
         other = x.array.shape
-        if len(other) != len(shape) or not shape or other[:axis] != shape[:axis] or other[axis + 1:] != shape[axis + 1:]:
+        if (len(other) != len(shape) or not shape or other[:axis] != shape[:axis]
+                or other[axis + 1:] != shape[axis + 1:]):
             raise ValueError(f"{name}: expected tensors of one shape but for dim {dim}, "
                              f"got {', '.join(str(x.array.shape) for x in tensors)}")
     return axis
@@ -689,7 +702,8 @@ def stack(tensors, dim=0):
     shape = tensors[0].array.shape
     for x in tensors:
         if x.array.shape != shape:
-            raise ValueError(f"stack: expected tensors of one shape, got {', '.join(str(x.array.shape) for x in tensors)}; "
+            raise ValueError(f"stack: expected tensors of one shape, got "
+                             f"{', '.join(str(x.array.shape) for x in tensors)}; "
                              "use cat to join along an axis they have")
     return apply(Stack(normalize_axis("stack", dim, len(shape) + 1)), *tensors)
 
@@ -726,7 +740,8 @@ def repeat(x, *sizes):
     expect_tensor("repeat", x)
     sizes = _integers("repeat", sizes)
     if len(sizes) < x.array.ndim or any([n < 0 for n in sizes]):
-        raise ValueError(f"repeat: expected {x.array.ndim} or more sizes of at least 0 for shape {x.array.shape}, got {sizes}")
+        raise ValueError(f"repeat: expected {x.array.ndim} or more sizes of at least 0 for shape {x.array.shape}, "
+                         f"got {sizes}")
     return apply(Repeat(sizes), x)
 
 
@@ -777,7 +792,8 @@ def pad(x, pad, mode="constant", value=0):
     expect_tensor("pad", x)
     amounts, ndim = _integers("pad", (pad,)), x.array.ndim
     if len(amounts) % 2 or len(amounts) > 2 * ndim:
-        raise ValueError(f"pad: expected a pair of numbers for each of the last axes of shape {x.array.shape}, got {amounts}")
+        raise ValueError(f"pad: expected a pair of numbers for each of the last axes of shape {x.array.shape}, "
+                         f"got {amounts}")
     if mode not in ("constant", "reflect", "replicate", "circular"):
         raise ValueError(f"pad: expected mode 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
     before, after = [0] * ndim, [0] * ndim

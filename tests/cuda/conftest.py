@@ -1,4 +1,5 @@
-"""The tests of the CUDA side: a process of their own, `./dev test cuda`, with Numba's simulator chosen before numba loads."""
+"""The tests of the CUDA side: a process of their own, `./dev test cuda`, with Numba's simulator chosen before numba
+loads."""
 import os
 
 import pytest

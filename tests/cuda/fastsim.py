@@ -1,10 +1,10 @@
 """Numba's CUDA simulator, made quick and strict for the tests.
 
-The simulator runs each CUDA thread as a thread of the system and polls them at barriers: seconds for a tiny matrix product.
-Here each is a greenlet, switched to in order: 30 to 80 times as fast, and the same every time. What the simulator lets pass
-raises: blocks of more than 1024 threads, threads of one block that wait at different barriers, and barriers that some
-threads of a block never reach, which on a GPU hang or corrupt. Shared memory begins as NaN, or 255, for each block, so that
-a missing barrier shows.
+The simulator runs each CUDA thread as a thread of the system and polls them at barriers: seconds for a tiny matrix
+product. Here each is a greenlet, switched to in order: 30 to 80 times as fast, and the same every time. What the
+simulator lets pass raises: blocks of more than 1024 threads, threads of one block that wait at different barriers, and
+barriers that some threads of a block never reach, which on a GPU hang or corrupt. Shared memory begins as NaN, or 255,
+for each block, so that a missing barrier shows.
 
 It replaces private classes of numba-cuda's simulator: the version is pinned in requirements/cuda.lock.
 """

@@ -1,8 +1,8 @@
 """Every CUDA kernel against its reference, in the simulator: the rows of tests/cases.py, at sizes it can bear.
 
-Outs begin poisoned, inputs must stay as they are, any strides are tried where the contract allows them, and an index outside
-an array's memory raises. Sums and exponentials are float32 in float32 kernels, where the reference takes float64: a few
-units of rounding are allowed even where the compiled CPU kernels must be equal to the bit.
+Outs begin poisoned, inputs must stay as they are, any strides are tried where the contract allows them, and an index
+outside an array's memory raises. Sums and exponentials are float32 in float32 kernels, where the reference takes
+float64: a few units of rounding are allowed even where the compiled CPU kernels must be equal to the bit.
 """
 import importlib
 import math
@@ -142,3 +142,15 @@ def test_repeated_axes(case, dtype, rng):
             if i not in changing:
                 given[i] = flat[i]
         compare(case, run(case, given, kwargs), want, kwargs, dtype, f"{describe(args, kwargs)} with repeated axes")
+
+
+def test_layer_norm_of_a_large_mean(rng):
+    """A float32 mean is off by up to half a unit of its size, 3e5 here, where values differ by 1."""
+    x = (3e5 + rng.standard_normal((3, 70))).astype("float32")
+    args = [x, None, None, np.empty_like(x), np.empty(3, "float32"), np.empty(3, "float32")]
+    want = [None if a is None else a.copy() for a in args]
+    module("norm", "reference").layer_norm(*want, eps=1e-5)
+    given = [on_device(a) for a in args]
+    module("norm", "cuda").layer_norm(*given, eps=1e-5)
+    for i in (3, 4, 5):
+        check_close(on_host(given[i]), want[i], 8, f"layer_norm, argument {i}", "max")

@@ -98,10 +98,27 @@ typedef struct {
 
 static int64_t G_NAME(field_plane)(const G_NAME(field) *f) { return f->ih * f->jw * f->rows * f->width; }
 
-/* Vectors are copied whole, so runs may be read up to a vector past their end. */
+/* Vectors are copied whole, so runs may be read, and rows written, up to a vector past their end. */
 static size_t G_NAME(field_bytes)(const G_NAME(field) *f, int64_t planes)
 {
     return (size_t)(planes * G_NAME(field_plane)(f) + G_VL) * sizeof(G_T);
+}
+
+/* Lanes low <= i < high from p[i], the others 0; nothing else is read. */
+ML_INLINE G_V G_NAME(load_between)(const G_T *p, int low, int high)
+{
+    if (low == 0 && high == G_VL)
+        return G_LOAD(p);
+#if ML_VECTOR_BYTES == 64 && !defined(G_DOUBLE)
+    return (G_V)_mm512_maskz_loadu_ps((__mmask16)((1u << high) - (1u << low)), p);
+#elif ML_VECTOR_BYTES == 64
+    return (G_V)_mm512_maskz_loadu_pd((__mmask8)((1u << high) - (1u << low)), p);
+#else
+    G_T t[G_VL] = {0};
+    for (int i = low; i < high; i++)
+        t[i] = p[i];
+    return G_LOAD(t);
+#endif
 }
 
 static void G_NAME(field_fill)(const G_NAME(field) *f, G_T *restrict d, const G_T *source, int64_t planes,
@@ -121,15 +138,20 @@ static void G_NAME(field_fill)(const G_NAME(field) *f, G_T *restrict d, const G_
                         continue;
                     }
                     const G_T *s = source + row * f->w + col;
+                    if (f->sw == 1) {               /* past its end a row spills onto the next, which comes later */
+                        for (int64_t v = 0; v < f->width; v += G_VL) {
+                            const int low = (int)ml_min(ml_max(v0 - v, 0), G_VL);
+                            const int high = (int)ml_min(ml_max(v1 - v, 0), G_VL);
+                            G_STORE(d + v, G_NAME(load_between)(s + v, low, high));
+                        }
+                        continue;
+                    }
                     for (int64_t v = 0; v < v0; v++)
                         d[v] = 0;
-                    if (f->sw == 1) {               /* rows are short: a call of memcpy would be most of the work */
-                        int64_t v = v0;
-                        for (; v + G_VL <= v1; v += G_VL)
-                            G_STORE(d + v, G_LOAD(s + v));
-                        if (v < v1)
-                            G_NAME(store_part)(d + v, G_NAME(load_part)(s + v, (int)(v1 - v)), (int)(v1 - v));
-                    } else
+                    if (f->sw == 2)                 /* a constant the compiler can make shuffles of */
+                        for (int64_t v = v0; v < v1; v++)
+                            d[v] = s[v * 2];
+                    else
                         for (int64_t v = v0; v < v1; v++)
                             d[v] = s[v * f->sw];
                     for (int64_t v = v1; v < f->width; v++)

@@ -24,8 +24,8 @@
    The sums over K run in blocks of G_KC, each from 0 upwards, added to C in order; blocks, tiles and tasks
    depend on the shape alone, so results do not depend on the number of threads.
 
-   Scratch slots: GEMM_SLOT_B is the calling thread's packed B, which its workers read; GEMM_SLOT_A is each
-   worker's packed block of A. Slots 2 and 3 are left to the callers.
+   Scratch slots: GEMM_SLOT_B is the calling thread's packed B, which its workers read; GEMM_SLOT_A is packed A, the
+   calling thread's too where several tasks use the same rows, else each worker's. Slots 2 and 3 are the callers'.
 
    The file includes itself once an element type, with G_T set, and then GEMM_USER, the caller's own loops
    for that type; `G_NAME(f)` is f for this type and instruction set. */
@@ -481,9 +481,16 @@ typedef struct {
     int64_t j0, nb, k0, kb;
     int64_t mc, nc, blocks_n;       /* a task is mc x nc of C; task t is block (t / blocks_n, t % blocks_n) */
     int direct;                     /* whole panels of B are read in place */
+    G_T *pa;                        /* packed A, where several tasks use the same rows; else each packs its own */
     G_T *pb;
     int failed;
 } G_NAME(gemm);
+
+static void G_NAME(gemm_pack_a)(void *context, int64_t begin, int64_t end)
+{
+    G_NAME(gemm) *g = context;
+    G_NAME(pack_a)(g->pa + begin * G_PITCH, g->a + begin * g->rsa + g->k0 * g->csa, g->rsa, g->csa, end - begin, g->kb);
+}
 
 static void G_NAME(gemm_pack_b)(void *context, int64_t begin, int64_t end)
 {
@@ -513,20 +520,22 @@ static void G_NAME(gemm_pack_b)(void *context, int64_t begin, int64_t end)
 static void G_NAME(gemm_blocks)(void *context, int64_t begin, int64_t end)
 {
     G_NAME(gemm) *g = context;
-    G_T *pa = ml_rt->scratch(GEMM_SLOT_A, (size_t)G_MC * G_PITCH * sizeof(G_T));
-    if (!pa) {
-        g->failed = 1;
-        return;
+    G_T *own = NULL;
+    if (!g->pa) {
+        own = ml_rt->scratch(GEMM_SLOT_A, (size_t)G_MC * G_PITCH * sizeof(G_T));
+        if (!own) {
+            g->failed = 1;
+            return;
+        }
     }
     const int last = g->k0 + g->kb == g->k, accumulate = g->accumulate || g->k0;
-    int64_t packed = -1;
     for (int64_t t = begin; t < end; t++) {
         int64_t block = t / g->blocks_n, i0 = block * g->mc, m = ml_min(g->mc, g->m - i0);
         int64_t first = t % g->blocks_n * g->nc, stop = ml_min(first + g->nc, g->nb);
         int64_t panels = ml_ceil_div(m, G_MR);
-        if (packed != block)
-            G_NAME(pack_a)(pa, g->a + i0 * g->rsa + g->k0 * g->csa, g->rsa, g->csa, m, g->kb);
-        packed = block;
+        if (own)
+            G_NAME(pack_a)(own, g->a + i0 * g->rsa + g->k0 * g->csa, g->rsa, g->csa, m, g->kb);
+        const G_T *pa = own ? own : g->pa + i0 * G_PITCH;
         for (int64_t j = first; j < stop; j += G_NR) {
             int n = (int)ml_min(G_NR, g->nb - j);
             const G_T *b;
@@ -713,8 +722,7 @@ static int G_NAME(gemm_run)(G_NAME(gemm) *g)
             if (!g->pb)
                 return ML_NO_MEMORY;
         }
-        /* Tasks: as large as the caches like, then halved until there are enough for many threads: by rows first,
-           because every task packs its own rows of A, and by columns where both are short. */
+        /* Tasks: as large as the caches like, then halved until there are enough for many threads. */
         int64_t bm = ml_ceil_div(g->m, G_MC), bn = ml_ceil_div(panels, 512 / G_NR);
         while (bm * bn < 32 && flops / (double)(bm * bn) > 2 * GEMM_TASK_FLOPS) {
             if (panels >= 8 * bn)
@@ -731,9 +739,17 @@ static int G_NAME(gemm_run)(G_NAME(gemm) *g)
         g->blocks_n = ml_ceil_div(g->nb, g->nc);
         const int64_t tasks = ml_ceil_div(g->m, g->mc) * g->blocks_n;
         const int64_t grain = (int64_t)ml_max(1, (int64_t)(GEMM_TASK_FLOPS / (flops / (double)tasks + 1)));
+        g->pa = NULL;
+        if (g->blocks_n > 1 && g->m <= G_NC * 2) {
+            g->pa = ml_rt->scratch(GEMM_SLOT_A, (size_t)ml_max(g->m, G_MC) * G_PITCH * sizeof(G_T));
+            if (!g->pa)
+                return ML_NO_MEMORY;
+        }
         for (int64_t s = 0; s < steps; s++) {
             g->k0 = s * kc;
             g->kb = ml_min(kc, g->k - g->k0);
+            if (g->pa)
+                ml_rt->parallel_for(G_NAME(gemm_pack_a), g, g->m, ml_max(16, 32768 / (kc + 1)));
             if (g->pb) {
                 if (g->direct)
                     G_NAME(gemm_pack_b)(g, panels - 1, panels);

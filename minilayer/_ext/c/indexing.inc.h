@@ -155,7 +155,7 @@ static void walk_next(walker *w)
 
 #define AS_IS(v) (v)
 #define AS_BOOL(v) ((v) != 0)
-#define AS_BYTE(v) ((int32_t)(v))           /* float -> uint8 goes through int32, so that -1.0 is 255 on every processor */
+#define AS_BYTE(v) ((int32_t)(v))           /* float -> uint8 goes through int32: -1.0 is 255 on every processor */
 
 #define COPY_LINE(NAME, T, U, CAST)                                                                        \
     static void ML_NAME(NAME)(const char *x, int64_t sx, char *y, int64_t sy, int64_t n)                   \
@@ -222,7 +222,8 @@ COPY_LINE(bool_i64, uint8_t, int64_t, AS_BOOL)
 COPY_LINE(bool_i32, uint8_t, int32_t, AS_BOOL)
 
 #define L(name) ML_NAME(name)
-static const copy_line ML_NAME(lines)[ML_DTYPES][ML_DTYPES] = {     /* [x's dtype][y's dtype], in the order of ml_dtype */
+/* [x's dtype][y's dtype], in the order of ml_dtype */
+static const copy_line ML_NAME(lines)[ML_DTYPES][ML_DTYPES] = {
     {L(move4), L(f32_f64), L(f32_i64), L(f32_i32), L(f32_u8), L(f32_bool)},
     {L(f64_f32), L(move8), L(f64_i64), L(f64_i32), L(f64_u8), L(f64_bool)},
     {L(i64_f32), L(i64_f64), L(move8), L(i64_i32), L(i64_u8), L(i64_bool)},
@@ -264,14 +265,15 @@ static void ML_NAME(copy_tiles)(void *context, int64_t begin, int64_t end)
         int64_t n0 = ml_min(COPY_TILE, w->n0 - i0), n1 = ml_min(COPY_TILE, w->n1 - i1), i = 0;
         const char *x = w->x + ox + i0 * w->sx0 + i1 * w->sx1;
         char *y = w->y + oy + i0 * w->sy0 + i1 * w->sy1;
-        if (w->itemsize == 4 && w->sx0 == 4 && w->sy1 == 4) {
-            for (; i + 4 <= n0; i += 4) {
-                int64_t j = 0;
-                for (; j + 4 <= n1; j += 4)
-                    ML_NAME(transpose4)(x + i * 4 + j * w->sx1, w->sx1, y + i * w->sy0 + j * 4, w->sy0);
-                for (int64_t r = i; j < n1 && r < i + 4; r++)
-                    w->line(x + r * 4 + j * w->sx1, w->sx1, y + r * w->sy0 + j * 4, 4, n1 - j);
-            }
+        if (w->itemsize == 4 && w->sx0 == 4 && w->sy1 == 4 && n0 == COPY_TILE && n1 == COPY_TILE) {
+            /* through a tile of our own: lines of x that lie a power of two apart share a place in the cache,
+               so each is read whole, once */
+            uint32_t tile[COPY_TILE][COPY_TILE];
+            for (int j = 0; j < COPY_TILE; j++)
+                memcpy(tile[j], x + j * w->sx1, sizeof tile[j]);
+            for (; i < COPY_TILE; i += 4)
+                for (int j = 0; j < COPY_TILE; j += 4)
+                    ML_NAME(transpose4)((const char *)&tile[j][i], sizeof tile[j], y + i * w->sy0 + j * 4, w->sy0);
         }
         for (; i < n0; i++)
             w->line(x + i * w->sx0, w->sx1, y + i * w->sy0, w->sy1, n1);
@@ -281,9 +283,23 @@ static void ML_NAME(copy_tiles)(void *context, int64_t begin, int64_t end)
 static void ML_NAME(copy_lines)(void *context, int64_t begin, int64_t end)
 {
     const copy_work *w = context;
-    if (w->segments == 1 && w->axes.ndim == 1) {        /* two axes: no division a line */
-        for (int64_t i = begin; i < end; i++)
-            w->line(w->x + i * w->axes.sx[0], w->sx1, w->y + i * w->axes.sy[0], w->sy1, w->n);
+    if (w->segments == 1 && w->axes.ndim) {             /* whole lines: the last axis goes without a division each */
+        int last = w->axes.ndim - 1;
+        int64_t lines = w->axes.n[last], sx = w->axes.sx[last], sy = w->axes.sy[last];
+        int bytes = w->itemsize && w->sx1 == w->itemsize && w->sy1 == w->itemsize ? (int)(w->n * w->itemsize) : 0;
+        for (int64_t item = begin; item < end;) {
+            int64_t ox, oy, outer = item / lines, line = item - outer * lines, run = ml_min(lines - line, end - item);
+            copy_offsets(&w->axes, last, outer, &ox, &oy);
+            const char *x = w->x + ox + line * sx;
+            char *y = w->y + oy + line * sy;
+            item += run;
+            if (bytes)
+                for (; run; run--, x += sx, y += sy)
+                    memcpy(y, x, bytes);
+            else
+                for (; run; run--, x += sx, y += sy)
+                    w->line(x, w->sx1, y, w->sy1, w->n);
+        }
         return;
     }
     for (int64_t item = begin; item < end; item++) {
@@ -475,12 +491,12 @@ typedef struct {
     char *x, *v;
     const char *flat;
     int64_t rows, n, sflat, sx, sv, sv1;    /* rows of x, count of indices, strides in bytes */
-    int64_t length, begin_row;              /* elements in a row */
-    int dtype, itemsize, by_column, add;
-    int64_t grain;
+    int64_t length;                         /* elements in a row */
+    int dtype, itemsize, by_column, add, bad;
 } ML_NAME(rows_work);
 
-static int ML_NAME(rows_setup)(const ml_array *x, const ml_array *flat, const ml_array *v, ML_NAME(rows_work) *w)
+static int ML_NAME(rows_setup)(const ml_array *x, const ml_array *flat, const ml_array *v, ML_NAME(rows_work) *w,
+                               int check)
 {
     if (flat->dtype != ML_I64 || x->dtype != v->dtype || !x->data || !v->data)
         return ML_BAD_DTYPE;
@@ -493,7 +509,7 @@ static int ML_NAME(rows_setup)(const ml_array *x, const ml_array *flat, const ml
     w->x = x->data; w->v = v->data; w->flat = flat->data;
     w->rows = x->shape[0]; w->n = flat->shape[0]; w->length = x->shape[1];
     w->sflat = flat->strides[0]; w->sx = w->length * w->itemsize; w->sv = v->strides[0]; w->sv1 = v->strides[1];
-    for (int64_t i = 0; i < w->n; i++) {    /* before anything is written */
+    for (int64_t i = 0; check && i < w->n; i++) {       /* before anything is written */
         int64_t r = *(const int64_t *)(w->flat + i * w->sflat);
         if (r < 0 || r >= w->rows)
             return ML_BAD_INDEX;
@@ -503,15 +519,18 @@ static int ML_NAME(rows_setup)(const ml_array *x, const ml_array *flat, const ml
 
 static void ML_NAME(take_piece)(void *context, int64_t begin, int64_t end)
 {
-    const ML_NAME(rows_work) *w = context;
+    ML_NAME(rows_work) *w = context;
     copy_line line = ML_NAME(lines)[w->dtype][w->dtype];
-    if (w->length == 1 && w->itemsize == 4) {           /* single elements: no call each */
-        for (int64_t i = begin; i < end; i++)
-            *(uint32_t *)(w->v + i * w->sv) = ((const uint32_t *)w->x)[*(const int64_t *)(w->flat + i * w->sflat)];
-        return;
+    int single = w->length == 1 && w->itemsize == 4;    /* no call an element */
+    for (int64_t i = begin; i < end; i++) {
+        int64_t r = *(const int64_t *)(w->flat + i * w->sflat);
+        if (r < 0 || r >= w->rows)
+            __atomic_store_n(&w->bad, 1, __ATOMIC_RELAXED);
+        else if (single)
+            *(uint32_t *)(w->v + i * w->sv) = ((const uint32_t *)w->x)[r];
+        else
+            line(w->x + r * w->sx, w->itemsize, w->v + i * w->sv, w->sv1, w->length);
     }
-    for (int64_t i = begin; i < end; i++)
-        line(w->x + *(const int64_t *)(w->flat + i * w->sflat) * w->sx, w->itemsize, w->v + i * w->sv, w->sv1, w->length);
 }
 
 /* y[i] = x[flat[i]] */
@@ -519,11 +538,12 @@ static int ML_NAME(take_rows)(const ml_array *a, const void *settings)
 {
     ML_NAME(rows_work) w;
     (void)settings;
-    int status = ML_NAME(rows_setup)(&a[0], &a[1], &a[2], &w);
+    int status = ML_NAME(rows_setup)(&a[0], &a[1], &a[2], &w, a[0].shape[1] == 0);
     if (status || w.length == 0)
         return status;
+    w.bad = 0;
     ml_rt->parallel_for(ML_NAME(take_piece), &w, w.n, ml_max(1, COPY_SEGMENT / w.length));
-    return ML_OK;
+    return w.bad ? ML_BAD_INDEX : ML_OK;
 }
 
 #define ADD_LINE(NAME, T)                                                                                  \
@@ -557,7 +577,8 @@ static void ML_NAME(put_piece)(void *context, int64_t begin, int64_t end)
     if (w->by_column) {
         for (int64_t i = 0; i < w->n; i++) {
             int64_t r = *(const int64_t *)(w->flat + i * w->sflat);
-            line(w->v + i * w->sv + begin * w->sv1, w->sv1, w->x + r * w->sx + begin * w->itemsize, w->itemsize, end - begin);
+            line(w->v + i * w->sv + begin * w->sv1, w->sv1, w->x + r * w->sx + begin * w->itemsize, w->itemsize,
+                 end - begin);
         }
         return;
     }
@@ -571,7 +592,7 @@ static void ML_NAME(put_piece)(void *context, int64_t begin, int64_t end)
 static int ML_NAME(put_run)(const ml_array *a, int add)
 {
     ML_NAME(rows_work) w;
-    int status = ML_NAME(rows_setup)(&a[0], &a[1], &a[2], &w);
+    int status = ML_NAME(rows_setup)(&a[0], &a[1], &a[2], &w, 1);
     if (status || w.length == 0 || w.rows == 0)
         return status;
     if (add && !ML_NAME(adders)[w.dtype])

@@ -5,8 +5,8 @@
    over the batch), a *rows* kernel folds row after row into a row of accumulators.
 
    Float sums: at most 16 additions in a row in each vector lane in x's type, then float32 goes on in
-   float64, and float64 as a tree; long reductions are cut into chunks whose results are added as a tree. Chunks depend on
-   the shape alone, so the bits do not depend on the number of threads. Elements are taken in the
+   float64, and float64 as a tree; long reductions are cut into chunks whose results are added as a
+   tree. Chunks depend on the shape alone, so the bits do not depend on the number of threads. Elements are taken in the
    order of memory, not of the axes. */
 #include "vec.h"
 
@@ -80,7 +80,8 @@ static inline int64_t axes_offset(const axes *p, int ndim, int k, int64_t index)
 typedef union { double real; int64_t integer; } accumulator;
 
 typedef void (*reduce_line)(const char *x, int64_t sx, int64_t n, accumulator *total);
-typedef void (*reduce_rows)(const char *x, int64_t srow, int64_t rows, int64_t scol, int64_t columns, accumulator *totals);
+typedef void (*reduce_rows)(const char *x, int64_t srow, int64_t rows, int64_t scol, int64_t columns,
+                            accumulator *totals);
 typedef void (*reduce_merge)(accumulator *into, const accumulator *from, int64_t n);
 
 typedef struct {                            /* one reduction of one dtype */
@@ -105,7 +106,8 @@ static void reduce_store(accumulator v, int real, char *y, int dtype, const ml_r
     case ML_F32: STORE(float)
     case ML_F64: STORE(double)
     case ML_I64:
-        *(int64_t *)y = (int64_t)((s->accumulate ? *(uint64_t *)y : 0) + (uint64_t)(real ? (int64_t)v.real : v.integer));
+        *(int64_t *)y = (int64_t)((s->accumulate ? *(uint64_t *)y : 0) +
+                                  (uint64_t)(real ? (int64_t)v.real : v.integer));
         break;
     case ML_I32: STORE(int32_t)
     default: STORE(uint8_t)
@@ -123,6 +125,7 @@ typedef struct {
     int64_t outputs, lines, n, sx;          /* outputs; lines a reduction has, their length and stride */
     int64_t segments, units, per_chunk, chunks;
     int64_t columns, scol, column_segments; /* rows kernel: length and stride of the innermost kept axis */
+    int64_t fold;                           /* short rows without gaps: so many go as one long row */
     accumulator *partial;                   /* [chunk][output], NULL where one chunk does */
 } reduce_work;
 
@@ -173,9 +176,21 @@ static void reduce_rows_task(void *context, int64_t begin, int64_t end)
         int64_t row = c * w->per_chunk, stop = ml_min(row + w->per_chunk, w->lines * w->n);
         while (row < stop) {
             int64_t line = row / w->n, first = row - line * w->n, rows = ml_min(w->n - first, stop - row);
-            r->rows(x + axes_offset(&w->reduced, w->reduced.ndim - 1, 0, line) + first * w->sx, w->sx, rows,
-                    w->scol, columns, totals);
+            const char *p = x + axes_offset(&w->reduced, w->reduced.ndim - 1, 0, line) + first * w->sx;
             row += rows;
+            if (w->fold > 1 && rows >= 2 * w->fold) {
+                accumulator wide[REDUCE_COLUMNS];
+                int64_t folded = rows / w->fold;
+                for (int64_t j = 0; j < columns * w->fold; j++)
+                    wide[j] = r->start;
+                r->rows(p, w->fold * w->sx, folded, w->scol, columns * w->fold, wide);
+                for (int64_t g = 0; g < w->fold; g++)
+                    r->merge(totals, wide + g * columns, columns);
+                p += folded * w->fold * w->sx;
+                rows -= folded * w->fold;
+            }
+            if (rows)
+                r->rows(p, w->sx, rows, w->scol, columns, totals);
         }
         if (!w->partial)
             reduce_store_all(w, k, columns, totals);
@@ -212,12 +227,13 @@ static int reduce_run(const ml_array *x, const ml_array *y, const reduction *r, 
         w.lines = w.n = 0;                  /* an empty reduction stores its starting value */
     w.chunks = 1;
 
-    int by_rows = nk && w.n && w.kept.n[nk - 1] >= 4 && (!nr || distance(w.kept.s[0][nk - 1]) < distance(w.sx));
+    int by_rows = nk && w.n && w.kept.n[nk - 1] >= 2 && (!nr || distance(w.kept.s[0][nk - 1]) < distance(w.sx));
     if (by_rows) {
         int64_t rows = w.lines * w.n;
         w.columns = w.kept.n[nk - 1];
         w.scol = w.kept.s[0][nk - 1];
         w.column_segments = ml_ceil_div(w.columns, REDUCE_COLUMNS);
+        w.fold = w.scol == ml_itemsizes[x->dtype] && w.sx == w.columns * w.scol ? REDUCE_COLUMNS / 2 / w.columns : 1;
         int64_t items = w.outputs / w.columns * w.column_segments, width = ml_min(w.columns, REDUCE_COLUMNS);
         w.per_chunk = rows;
         if (items < 8 && w.outputs * rows >= 2 * REDUCE_CHUNK) {
@@ -544,25 +560,60 @@ EXTREME_LINE(max_f64_line, double, vd, ML_VD, vd_load, vd_select, >, MAX_REAL, p
 EXTREME_LINE(min_f64_line, double, vd, ML_VD, vd_load, vd_select, <, MIN_REAL, plain_min_f64_line)
 #undef EXTREME_LINE
 
+/* as SUM_ROWS: a vector goes down a block of rows in a register, then joins the accumulators */
+#define EXTREME_ROWS(NAME, T, V, N, LOAD, STORE, SELECT, SIGN, OP, PLAIN)                                  \
+    static void ML_NAME(NAME)(const char *x, int64_t srow, int64_t rows, int64_t scol, int64_t columns,    \
+                              accumulator *totals)                                                         \
+    {                                                                                                      \
+        if (scol != (int64_t)sizeof(T) || columns < N) {                                                   \
+            ML_NAME(PLAIN)(x, srow, rows, scol, columns, totals);                                          \
+            return;                                                                                        \
+        }                                                                                                  \
+        for (int64_t first = 0; first < rows; first += 64, x += 64 * srow) {                               \
+            int64_t m = ml_min(64, rows - first), j = 0;                                                   \
+            for (; j + N <= columns; j += N) {                                                             \
+                const char *p = x + j * (int64_t)sizeof(T);                                                \
+                V a = LOAD((const T *)p);                                                                  \
+                for (int64_t i = 1; i < m; i++) {                                                          \
+                    V v = LOAD((const T *)(p + i * srow));                                                 \
+                    a = SELECT((v SIGN a) | (v != v), v, a);                                               \
+                }                                                                                          \
+                T lanes[N];                                                                                \
+                STORE(lanes, a);                                                                           \
+                for (int k = 0; k < N; k++)                                                                \
+                    totals[j + k].real = OP(totals[j + k].real, (double)lanes[k]);                         \
+            }                                                                                              \
+            if (j < columns)                                                                               \
+                ML_NAME(PLAIN)(x + j * (int64_t)sizeof(T), srow, m, scol, columns - j, totals + j);        \
+        }                                                                                                  \
+    }
+EXTREME_ROWS(max_f32_rows, float, vf, ML_VF, vf_load, vf_store, vf_select, >, MAX_REAL, plain_max_f32_rows)
+EXTREME_ROWS(min_f32_rows, float, vf, ML_VF, vf_load, vf_store, vf_select, <, MIN_REAL, plain_min_f32_rows)
+EXTREME_ROWS(max_f64_rows, double, vd, ML_VD, vd_load, vd_store, vd_select, >, MAX_REAL, plain_max_f64_rows)
+EXTREME_ROWS(min_f64_rows, double, vd, ML_VD, vd_load, vd_store, vd_select, <, MIN_REAL, plain_min_f64_rows)
+#undef EXTREME_ROWS
+
 /* ---- which loops a reduction of a dtype takes ---- */
 
 #define REAL(line, rows, merge, v) {ML_NAME(line), ML_NAME(rows), ML_NAME(merge), 1, {.real = v}}
 #define WHOLE(line, rows, merge, v) {ML_NAME(line), ML_NAME(rows), ML_NAME(merge), 0, {.integer = v}}
-#define WHOLES(op, merge, v) WHOLE(op##_i64_line, op##_i64_rows, merge, v), WHOLE(op##_i32_line, op##_i32_rows, merge, v), \
+#define WHOLES(op, merge, v) WHOLE(op##_i64_line, op##_i64_rows, merge, v), \
+                             WHOLE(op##_i32_line, op##_i32_rows, merge, v), \
                              WHOLE(op##_u8_line, op##_u8_rows, merge, v), WHOLE(op##_u8_line, op##_u8_rows, merge, v)
 static const reduction ML_NAME(sums)[ML_DTYPES] = {
     REAL(sum_f32_line, sum_f32_rows, merge_add_real, 0), REAL(sum_f64_line, sum_f64_rows, merge_add_real, 0),
     WHOLES(sum, merge_add_integer, 0)};
 static const reduction ML_NAME(prods)[ML_DTYPES] = {
-    REAL(prod_f32_line, prod_f32_rows, merge_multiply_real, 1), REAL(prod_f64_line, prod_f64_rows, merge_multiply_real, 1),
+    REAL(prod_f32_line, prod_f32_rows, merge_multiply_real, 1),
+    REAL(prod_f64_line, prod_f64_rows, merge_multiply_real, 1),
     WHOLES(prod, merge_multiply_integer, 1)};
 static const reduction ML_NAME(maxima)[ML_DTYPES] = {
-    REAL(max_f32_line, plain_max_f32_rows, merge_max_real, -__builtin_inf()),
-    REAL(max_f64_line, plain_max_f64_rows, merge_max_real, -__builtin_inf()),
+    REAL(max_f32_line, max_f32_rows, merge_max_real, -__builtin_inf()),
+    REAL(max_f64_line, max_f64_rows, merge_max_real, -__builtin_inf()),
     WHOLES(max, merge_max_integer, INT64_MIN)};
 static const reduction ML_NAME(minima)[ML_DTYPES] = {
-    REAL(min_f32_line, plain_min_f32_rows, merge_min_real, __builtin_inf()),
-    REAL(min_f64_line, plain_min_f64_rows, merge_min_real, __builtin_inf()),
+    REAL(min_f32_line, min_f32_rows, merge_min_real, __builtin_inf()),
+    REAL(min_f64_line, min_f64_rows, merge_min_real, __builtin_inf()),
     WHOLES(min, merge_min_integer, INT64_MAX)};
 static const reduction ML_NAME(anys)[ML_DTYPES] = {
     WHOLE(any_f32_line, any_f32_rows, merge_any, 0), WHOLE(any_f64_line, any_f64_rows, merge_any, 0),
@@ -673,6 +724,13 @@ static int ML_NAME(axis_run)(ML_NAME(axis_job) *job, const ml_array *const *a, i
             r->line(x, w->s[0], w->n, &total);                                                             \
             T best = (T)total.MEMBER;                                                                      \
             int64_t i = 0;                                                                                 \
+            if (w->s[0] == (int64_t)sizeof(T) && !IS_NAN(best))                                            \
+                for (int found = 0; i + 64 <= w->n; i += 64) {      /* vectors tell which 64 have it */    \
+                    for (int k = 0; k < 64; k++)                                                           \
+                        found |= ((const T *)x)[i + k] == best;                                            \
+                    if (found)                                                                             \
+                        break;                                                                             \
+                }                                                                                          \
             if (IS_NAN(best))                                                                              \
                 while (i < w->n - 1 && !IS_NAN(*(const T *)(x + i * w->s[0])))                             \
                     i++;                                                                                   \
@@ -714,9 +772,11 @@ ARG_BLOCKS(uint8_t, u8, integer)
 #undef ARG_BLOCK
 #undef ARG_BLOCKS
 static const ML_NAME(axis_block) ML_NAME(argmaxima)[ML_DTYPES] = {
-    ML_NAME(argmax_f32), ML_NAME(argmax_f64), ML_NAME(argmax_i64), ML_NAME(argmax_i32), ML_NAME(argmax_u8), ML_NAME(argmax_u8)};
+    ML_NAME(argmax_f32), ML_NAME(argmax_f64), ML_NAME(argmax_i64),
+    ML_NAME(argmax_i32), ML_NAME(argmax_u8), ML_NAME(argmax_u8)};
 static const ML_NAME(axis_block) ML_NAME(argminima)[ML_DTYPES] = {
-    ML_NAME(argmin_f32), ML_NAME(argmin_f64), ML_NAME(argmin_i64), ML_NAME(argmin_i32), ML_NAME(argmin_u8), ML_NAME(argmin_u8)};
+    ML_NAME(argmin_f32), ML_NAME(argmin_f64), ML_NAME(argmin_i64),
+    ML_NAME(argmin_i32), ML_NAME(argmin_u8), ML_NAME(argmin_u8)};
 
 static int ML_NAME(arg_run)(const ml_array *x, const ml_array *y, const ml_array *index, int axis,
                             const ML_NAME(axis_block) *blocks)
@@ -735,10 +795,16 @@ static int ML_NAME(arg_run)(const ml_array *x, const ml_array *y, const ml_array
 }
 
 #define AXIS(settings) (((const ml_axis_settings *)(settings))->axis)
-static int ML_NAME(argmax)(const ml_array *a, const void *s) { return ML_NAME(arg_run)(&a[0], NULL, &a[1], AXIS(s), ML_NAME(argmaxima)); }
-static int ML_NAME(argmin)(const ml_array *a, const void *s) { return ML_NAME(arg_run)(&a[0], NULL, &a[1], AXIS(s), ML_NAME(argminima)); }
-static int ML_NAME(max_with_index)(const ml_array *a, const void *s) { return ML_NAME(arg_run)(&a[0], &a[1], &a[2], AXIS(s), ML_NAME(argmaxima)); }
-static int ML_NAME(min_with_index)(const ml_array *a, const void *s) { return ML_NAME(arg_run)(&a[0], &a[1], &a[2], AXIS(s), ML_NAME(argminima)); }
+#define ENTRY(name, y, index, blocks)                                                                      \
+    static int ML_NAME(name)(const ml_array *a, const void *settings)                                      \
+    {                                                                                                      \
+        return ML_NAME(arg_run)(&a[0], y, index, AXIS(settings), ML_NAME(blocks));                         \
+    }
+ENTRY(argmax, NULL, &a[1], argmaxima)
+ENTRY(argmin, NULL, &a[1], argminima)
+ENTRY(max_with_index, &a[1], &a[2], argmaxima)
+ENTRY(min_with_index, &a[1], &a[2], argminima)
+#undef ENTRY
 
 /* Arrays: dx, index, dy. dx = 0 but for dx[index] = dy. */
 #define SCATTER_BLOCK(NAME, T)                                                                             \
@@ -810,7 +876,8 @@ CUMSUM_BLOCK(cumsum_i32, int32_t, int64_t, int64_t, ADD_INTEGER)
 CUMSUM_BLOCK(cumsum_u8, uint8_t, int64_t, int64_t, ADD_INTEGER)
 #undef CUMSUM_BLOCK
 static const ML_NAME(axis_block) ML_NAME(cumsums)[ML_DTYPES] = {
-    ML_NAME(cumsum_f32), ML_NAME(cumsum_f64), ML_NAME(cumsum_i64), ML_NAME(cumsum_i32), ML_NAME(cumsum_u8), ML_NAME(cumsum_u8)};
+    ML_NAME(cumsum_f32), ML_NAME(cumsum_f64), ML_NAME(cumsum_i64),
+    ML_NAME(cumsum_i32), ML_NAME(cumsum_u8), ML_NAME(cumsum_u8)};
 
 static int ML_NAME(cumsum)(const ml_array *a, const void *settings)
 {
@@ -870,7 +937,8 @@ static int ML_NAME(backward_setup)(const ml_array *x, const ml_array *y, const m
         const ML_NAME(backward_work) *w = context;                                                         \
         const axes *r = &w->reduced;                                                                       \
         int last = r->ndim - 1;                                                                            \
-        int64_t n = last >= 0 ? r->n[last] : 1, sx = last >= 0 ? r->s[0][last] : 0, sdx = last >= 0 ? r->s[1][last] : 0; \
+        int64_t n = last >= 0 ? r->n[last] : 1;                                                            \
+        int64_t sx = last >= 0 ? r->s[0][last] : 0, sdx = last >= 0 ? r->s[1][last] : 0;                   \
         for (int64_t k = begin; k < end; k++) {                                                            \
             const char *x = w->x + axes_offset(&w->kept, w->kept.ndim, 0, k);                              \
             char *dx = w->dx + axes_offset(&w->kept, w->kept.ndim, 1, k);                                  \
@@ -940,7 +1008,8 @@ static int ML_NAME(max_backward)(const ml_array *a, const void *settings)
     ML_NAME(backward_work) w;
     (void)settings;
     int status = ML_NAME(backward_setup)(&a[0], &a[1], &a[2], &a[3], &w);
-    return status ? status : ML_NAME(backward_run)(&w, a[0].dtype == ML_F32 ? ML_NAME(max_backward_f32) : ML_NAME(max_backward_f64));
+    ml_task task = a[0].dtype == ML_F32 ? ML_NAME(max_backward_f32) : ML_NAME(max_backward_f64);
+    return status ? status : ML_NAME(backward_run)(&w, task);
 }
 
 static int ML_NAME(prod_backward)(const ml_array *a, const void *settings)
@@ -948,7 +1017,8 @@ static int ML_NAME(prod_backward)(const ml_array *a, const void *settings)
     ML_NAME(backward_work) w;
     (void)settings;
     int status = ML_NAME(backward_setup)(&a[0], NULL, &a[1], &a[2], &w);
-    return status ? status : ML_NAME(backward_run)(&w, a[0].dtype == ML_F32 ? ML_NAME(prod_backward_f32) : ML_NAME(prod_backward_f64));
+    ml_task task = a[0].dtype == ML_F32 ? ML_NAME(prod_backward_f32) : ML_NAME(prod_backward_f64);
+    return status ? status : ML_NAME(backward_run)(&w, task);
 }
 #undef AXIS
 #undef AXIS_COLUMNS
