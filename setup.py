@@ -38,8 +38,8 @@ SAFE = ["-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno", "-fno-tra
         "-Wno-psabi", "-pthread"]
 LINK_FLAGS = ["-pthread"]
 if SANITIZE:
-    C_FLAGS = ENGINE_FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", f"-fsanitize={SANITIZE}",
-                              "-fno-sanitize-recover=undefined", *SAFE]
+    C_FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=undefined", *SAFE]
+    ENGINE_FLAGS = ["-O0", "-g0", *SAFE]        # it touches memory only through Python and the kernels
     LINK_FLAGS = [*LINK_FLAGS, f"-fsanitize={SANITIZE}"]
 elif DEBUG:
     C_FLAGS = ENGINE_FLAGS = ["-O0", "-g", *SAFE]

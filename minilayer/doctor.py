@@ -14,7 +14,7 @@ PARTS = ("numpy", "safetensors", "tqdm", "Cython", "matplotlib", "numba", "numba
 
 def report() -> str:
     """The report, as text."""
-    rows = [("minilayer", f"{_version('minilayer')} in {Path(minilayer.__file__).parent}"),
+    rows = [("minilayer", f"{minilayer.__version__} in {Path(minilayer.__file__).parent}"),
             ("Python", f"{platform.python_version()} ({sys.executable}) on {platform.platform()}"),
             *((part, _version(part)) for part in PARTS),
             ("instruction set", f"{runtime.isa()} (of {', '.join(runtime.available_isas())}; MINILAYER_ISA chooses)"),

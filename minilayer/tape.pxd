@@ -1,5 +1,6 @@
 # What other compiled modules may cimport: the base class of Tensor, and the node that an op's rules are given.
 cimport cython
+from minilayer._ext.dispatch cimport Family
 
 cdef class TensorBase:
     cdef readonly object array

@@ -18,7 +18,7 @@ import cython
 import numpy as np
 
 from minilayer import device
-from minilayer._ext.dispatch import family
+from minilayer._ext.dispatch import Family, family
 from minilayer.device import address
 from minilayer.dtypes import float32, result_type
 
@@ -30,13 +30,14 @@ else:
     from minilayer.state import State, current
 
 ndarray = cython.declare(type, np.ndarray)
-arithmetic = family("arithmetic")
+arithmetic = cython.declare(Family, family("arithmetic"))
 indexing = family("indexing")
 reduce = family("reduce")
 
 
 # ---- the part of a tensor that the tape knows ----
 
+@cython.no_gc                       # (it holds no more than a text: no cycle can pass through it)
 @cython.cclass
 class Version:
     """How often the memory under a tensor, and under all views of it, was changed in place, and where last."""
@@ -46,6 +47,16 @@ class Version:
     def __init__(self):
         self.count = 0
         self.site = None
+
+
+@cython.no_gc
+@cython.freelist(64)
+@cython.cclass
+class Check:
+    """Whose memory a saved array is, and how often that had been changed when it was saved."""
+    place = cython.declare(cython.int)          # input 0, 1, ...; output -1, -2, ...
+    counter = cython.declare(Version)
+    count = cython.declare(cython.longlong)
 
 
 @cython.cclass
@@ -247,7 +258,7 @@ class Node:
     #   recording  will a backward pass read what is saved?
     #   outputs    how many outputs it has
     #   kept       the saved arrays
-    #   checks     for each: (where from, its Version, the count then), or None; `freed` once backward let them go
+    #   checks     for each a Check, or None; `freed` once backward let them go
     #   shapes     the inputs' shapes, where the op broadcast them
     #   mask       during a restricted walk: which inputs matter
     #   hooks      {output: functions on its gradient}
@@ -637,42 +648,49 @@ def note_versions(node: Node, inputs: tuple, outputs: tuple):
         else:
             t = found
             counter = t.version_counter()
-            checks.append((i, counter, counter.count))
+            check: Check = Check.__new__(Check)
+            check.place = i
+            check.counter = counter
+            check.count = counter.count
+            checks.append(check)
     node.checks = checks
 
 
 @cython.cfunc
 def _check_versions(node: Node):
     """Refuse to go back through values that were overwritten after they were saved."""
-    counter: Version
-    for check in node.checks:
-        if check is not None:
-            counter = check[1]
-            if counter.count != check[2]:
-                which = f"input {check[0]}" if check[0] >= 0 else "its output"
+    check: Check
+    for found in node.checks:
+        if found is not None:
+            check = found
+            if check.counter.count != check.count:
+                which = f"input {check.place}" if check.place >= 0 else "its output"
+                site = f" at {check.counter.site}" if check.counter.site else ""
                 raise RuntimeError(
                     f"backward: {node.op.name} saved {which} for its gradient, but that memory was changed in place "
-                    f"afterwards{' at ' + counter.site if counter.site else ''} (version {counter.count}, expected "
-                    f"{check[2]}); use the out-of-place form there, or .clone() the tensor first")
+                    f"afterwards{site} (version {check.counter.count}, expected {check.count}); use the out-of-place form there, or .clone() the tensor first")
 
 
 def _restore(node: Node, i):
     """Saved array i as a tensor in its place in the graph."""
-    array, check = node.kept[i], node.checks[i] if node.checks is not None else None
+    array, found = node.kept[i], node.checks[i] if node.checks is not None else None
     if array is None:
         return None
-    if check is None:
+    if found is None:
         return wrap(array)
-    if check[0] < 0:
-        return wrap_result(array, node, -1 - check[0])
-    parent = node.parents[check[0]]
+    check: Check = found
+    if check.place < 0:
+        return wrap_result(array, node, -1 - check.place)
+    parent = node.parents[check.place]
     if isinstance(parent, Node):
-        return wrap_result(array, parent, 0 if node.slots is None else node.slots[check[0]])
+        return wrap_result(array, parent, 0 if node.slots is None else node.slots[check.place])
     return wrap(array) if parent is None else parent
 
 
 # ---- walking back ----
 
+@cython.boundscheck(False)
+@cython.wraparound(False)
 @cython.cfunc
 def _push(heap: list, node: Node):
     """Add a node to a heap whose first element has the highest number."""
@@ -690,6 +708,8 @@ def _push(heap: list, node: Node):
     heap[i] = node
 
 
+@cython.boundscheck(False)
+@cython.wraparound(False)
 @cython.cfunc
 def _pop(heap: list) -> Node:
     """Take the node with the highest number."""
@@ -816,7 +836,7 @@ def walk(roots, gradients, keep_graph, create_graph, targets=None):
     Without `targets` they are added to the .grad of every leaf met; with them (a list of tensors) nothing is written,
     and the list of their gradients is returned (None where no path leads to one).
     """
-    heap: list = []
+    heap: list = [UNRECORDED] * 4   # below all others, so that the list never shrinks to nothing and grows again
     node: Node
     parent_node: Node
     leaf: TensorBase
@@ -847,8 +867,10 @@ def walk(roots, gradients, keep_graph, create_graph, targets=None):
                 _collect(root, g, False)
             else:
                 _capture(found, wanted.get(id(root)), g)
-        while heap:
+        while True:
             node = _pop(heap)
+            if node is UNRECORDED:
+                break
             node.queued = False
             g = node.grad
             if node.outputs > 1:
@@ -878,13 +900,12 @@ def walk(roots, gradients, keep_graph, create_graph, targets=None):
             if node.checks is not None:
                 _check_versions(node)
             if create_graph:
-                result = _backward_graph(node, g)
+                given = _backward_graph(node, g)
             elif node.outputs > 1:
-                result = node.op.backward(node, *g)
+                given = node.op.backward(node, *g)
             else:
-                result = node.op.backward(node, g)
-            if type(result) is not tuple:
-                result = (result,)
+                given = node.op.backward(node, g)
+            result: tuple = given if type(given) is tuple else (given,)
             if len(result) != len(node.parents):
                 raise RuntimeError(f"{node.op.name}: backward returned {len(result)} gradients, expected one for each "
                                    f"of its {len(node.parents)} inputs")
@@ -908,8 +929,8 @@ def walk(roots, gradients, keep_graph, create_graph, targets=None):
                     _arrive(parent_node, 0 if node.slots is None else node.slots[i], gi, heap)
                     continue
                 leaf = parent
-                for j in range(i):
-                    if result[j] is gi:
+                for j in range(len(result)):
+                    if j != i and result[j] is gi:
                         private = False
                 if targets is not None:
                     _capture(found, wanted.get(id(leaf)), gi)

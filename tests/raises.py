@@ -14,6 +14,7 @@ import minilayer
 
 PACKAGE = Path(minilayer.__file__).parent
 REACHED: set = set()            # {(path inside the package, line)}
+MESSAGES: set = set()           # {(line, message)} of those raised in Cython files
 _known: dict = {}               # a traceback's file name -> path inside the package, or None
 _raises = pytest.raises
 
@@ -32,6 +33,8 @@ def note(error):
                 _known[name] = inside_package(name)
             if _known[name] is not None:
                 REACHED.add((_known[name], traceback.tb_lineno))
+                if not name.endswith(".py"):
+                    MESSAGES.add((traceback.tb_lineno, str(error)))
         error = error.__cause__ or error.__context__
 
 
@@ -84,3 +87,13 @@ def raise_sites():
                     sites.append((name, i + 1, end + 1, " ".join(x.strip() for x in lines[i:end + 1])))
     return sites
 
+
+def reached(name, first, last, text):
+    """Was this raise statement reached? Cython keeps the places of a traceback by line number alone, so a line of a
+    .pyx can show under the name of a .pxd that has inline functions: there the message decides."""
+    if any((name, line) in REACHED for line in range(first, last + 1)):
+        return True
+    if not name.endswith(".pyx"):
+        return False
+    words = [word for word in re.findall(r'"([^"]*)"', text) for word in re.split(r"\{[^}]*\}", word)]
+    return any(first <= line <= last and all(word in message for word in words) for line, message in MESSAGES)

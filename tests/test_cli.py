@@ -143,7 +143,7 @@ def test_doctor(capsys):
     assert run("doctor") == 0
     text = capsys.readouterr().out
     for word in ("minilayer", "Python", "numpy", "instruction set", "threads", "backend", "GPU", "cache", "matmul"):
-        assert re.search(rf"^{word} ", text, re.M), word
+        assert re.search(rf"^ *{word} ", text, re.M), word
     assert run("doctor") == 0 and f"{minilayer.get_num_threads()} (set_num_threads" in text
 
 

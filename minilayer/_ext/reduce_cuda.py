@@ -44,7 +44,7 @@ def _sum_by(block):
     def make(source, target):
         zero, add = _summing(source, target)
         together = over_block(target, plus)
-        number = target
+        number, is_float = target, target in (np.float32, np.float64)
 
         def reduce_sum(x, y, n, R, k1, r1, xk0, xk1, xr0, xr1, yk0, yk1, divide, accumulate):
             if block:
@@ -67,7 +67,7 @@ def _sum_by(block):
                 if block:
                     s = together(s)
                 if not block or start == 0:
-                    if divide:
+                    if is_float and divide:
                         s = number(s / number(R))
                     o = k0 * yk0 + rest * yk1
                     y[o] = y[o] + s if accumulate else s

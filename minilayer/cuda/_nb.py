@@ -11,6 +11,7 @@ where it divides; a pointer's index is not checked and does not wrap - two share
 simulator tells them apart by the line
 """
 import math
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +21,13 @@ if not hasattr(np, "row_stack"):        # numba-cuda 0.30 still asks NumPy for i
     np.row_stack = np.vstack
 
 import numba.cuda
-from numba.cuda import types
 
+types: Any = numba.cuda.types
+# rounding by dtype, to a float
+floor: dict
+ceil: dict
+rint: dict
+trunc: dict
 absolute = abs          # kernel files define functions called abs
 
 if SIMULATED:

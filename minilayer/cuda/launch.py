@@ -88,9 +88,10 @@ class Kernel:
 
     def __init__(self, recipe, dtypes):
         self.name, self.family, self.parameters = recipe.name, recipe.family, recipe.parameters
-        self.regs_max, self.stack_max = recipe.regs_max, recipe.stack_max
         self.source, self.dtype = dtypes[0], dtypes[-1]
         self.wide = recipe.wide or np.float64 in dtypes
+        self.regs_max = recipe.regs_max * 2 if np.float64 in dtypes else recipe.regs_max    # each such number takes two
+        self.stack_max = recipe.stack_max
         self.function = recipe.factory(*[d.type for d in dtypes])
         self.block = _triple(recipe.block)
         self._loaded: dict = {}

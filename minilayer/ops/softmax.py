@@ -91,9 +91,12 @@ class _ClassLoss(Op):
 
     def view(self, x):
         """x as (B,C,L), L the places behind the classes; one axis alone is the classes."""
-        if x.ndim < 2:
+        shape = x.shape
+        if len(shape) == 2:
+            return x.reshape((shape[0], shape[1], 1))
+        if len(shape) < 2:
             return x.reshape((1, x.size, 1))
-        return x.reshape((x.shape[0], x.shape[1], _product(x.shape[2:])))
+        return x.reshape((shape[0], shape[1], _product(shape[2:])))
 
     def check(self, node, x, target, weight):
         _check_float(self.name, x)
@@ -109,7 +112,8 @@ class _ClassLoss(Op):
 
     def check_labels(self, x, target):
         """The labels as int64, one an item."""
-        shape = x.shape[:min(x.ndim - 1, 1)] + x.shape[2:]
+        shape = x.shape
+        shape = shape[:1] + shape[2:] if len(shape) > 1 else ()
         if target.dtype.kind not in "iu":
             raise TypeError(f"{self.name}: expected integer labels of shape {shape}, got {target.dtype}; "
                             "convert them with .long()")

@@ -210,6 +210,17 @@ def test_an_empty_extreme_raises():
         reduce_cuda.argmax(x, memory.empty((1, 2), "int64"), axis=0)
 
 
+def test_misuse_of_kernels():
+    from minilayer._ext import indexing_cuda, matmul_cuda, reduce_cuda
+    x = memory.from_numpy(np.zeros((1, 2), "float32"))
+    with pytest.raises(ValueError, match="activation to be one of"):
+        matmul_cuda.linear(x, x, None, memory.empty((1, 1), "float32"), activation="tanh")
+    with pytest.raises(ValueError, match=r"fewer than 2\*\*31"):
+        reduce_cuda.sum(device.as_strided(x, (2**31, 2), (0, 4)), device.as_strided(x, (2**31, 1), (0, 4)))
+    with pytest.raises(OverflowError):
+        indexing_cuda.fill(memory.empty((2,), "uint8"), value=300)
+
+
 def test_copy_within_one_block_of_memory(rng):
     from minilayer._ext import indexing_cuda
     for target, source in [(slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None)),

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-# one of each kind of map; the rest is compiled by ./dev test cuda tests/cuda -m slow
+# one of each kind of map; the rest is compiled by ./dev test cuda tests/cuda --slow
 SOME = ("matmul,norm,softmax,optimizer,indexing.fill,indexing.copy_flat,arithmetic.add_flat,arithmetic.div_strided,"
         "arithmetic.where_strided,arithmetic.lt_flat,elementwise.relu_flat,elementwise.exp_strided,elementwise.gelu_erf_flat,"
         "elementwise.relu_backward_flat,reduce.sum_by_thread,reduce.sum_by_block,reduce.max_by_block,reduce.largest")

@@ -273,11 +273,10 @@ ML_INLINE void ML_TYPED(log_sum_exp)(const ML_TYPED(softmax_work) *k, int64_t it
         *n = ml_min(RN, k->p.outer - *first);
         for (int64_t i = 0; i < RN; i++)
             m[i] = sum[i] = 1;
-        for (int64_t i = 0; i < *n; i++) {
-            const real *x = k->x + (*first + i) * D;
-            m[i] = ML_TYPED(row_max)(x, D);
-            sum[i] = (real)ML_TYPED(row_exp_sum)(x, D, m[i]);
-        }
+        for (int64_t i = 0; i < *n; i++)        /* stage by stage: a row's own stages wait for each other */
+            m[i] = ML_TYPED(row_max)(k->x + (*first + i) * D, D);
+        for (int64_t i = 0; i < *n; i++)
+            sum[i] = (real)ML_TYPED(row_exp_sum)(k->x + (*first + i) * D, D, m[i]);
     } else {
         const real *x = k->x + ML_TYPED(column_start)(&k->p, item, n);
         *first = item / k->p.across * inner + item % k->p.across * RN;
