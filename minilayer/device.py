@@ -25,7 +25,7 @@ def register(device_type: str, module) -> None:
 def module_of(device_type: str):
     """The module behind a device's name; raises where it is unknown or cannot be used here."""
     if device_type not in _devices and device_type == "cuda":
-        import minilayer.cuda       # registers itself; imported at first use, because most runs need no GPU
+        import minilayer.cuda  # registers itself; imported at first use, because most runs need no GPU
         _devices.setdefault("cuda", minilayer.cuda)
     module = _devices.get(device_type)
     if module is None:

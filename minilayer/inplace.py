@@ -102,7 +102,6 @@ def apply_inplace(op, target, *others):
         node = UNRECORDED
     if hasattr(op, "forward_inplace"):
         op.forward_inplace(node, t.array, *arrays)
-        outputs = ()
     else:
         value = op.forward(node, t.array, *arrays)
         if value.shape != t.array.shape:

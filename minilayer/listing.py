@@ -45,6 +45,8 @@ class Tape:
         """Write one instruction down (the engine calls this)."""
         args = [None if x is None else self.name(x, None) for x in inputs]
         path = ".".join(getattr(layer, "_name", None) or type(layer).__name__ for layer in layers)
+        if layers:
+            path += f" ({type(layers[-1]).__name__})"
         self.instructions.append((op, tuple(args), tuple(self.name(y, "result") for y in outputs), path))
 
     def __str__(self):

@@ -243,7 +243,7 @@ class Op:
 
     def settings(self) -> str:
         """The settings as the tape's listing shows them."""
-        return ", ".join(f"{k}={v}" for k, v in vars(self).items() if not k.startswith("_") and not hasattr(v, "ndim"))
+        return ", ".join(f"{k}={v}" for k, v in vars(self).items() if not k.startswith("_") and v is not None and not hasattr(v, "ndim"))
 
 
 @cython.trashcan(True)              # a chain of a million nodes is dropped without a million nested calls
@@ -668,7 +668,8 @@ def _check_versions(node: Node):
                 site = f" at {check.counter.site}" if check.counter.site else ""
                 raise RuntimeError(
                     f"backward: {node.op.name} saved {which} for its gradient, but that memory was changed in place "
-                    f"afterwards{site} (version {check.counter.count}, expected {check.count}); use the out-of-place form there, or .clone() the tensor first")
+                    f"afterwards{site} (version {check.counter.count}, expected {check.count}); use the out-of-place "
+                    "form there, or .clone() the tensor first")
 
 
 def _restore(node: Node, i):

@@ -13,11 +13,11 @@ import numpy as np
 
 from minilayer import device as devices
 from minilayer import tape
+from minilayer.dtypes import DTYPES, boolean, float32, float64, int32, int64
+from minilayer.inplace import apply_inplace
 from minilayer.ops import arithmetic, elementwise, indexing, reduce
 from minilayer.ops import matmul as products
 from minilayer.ops import shape as shaping
-from minilayer.dtypes import DTYPES, boolean, float32, float64, int32, int64
-from minilayer.inplace import apply_inplace
 from minilayer.tape import TensorBase, cast, wrap
 
 _ADD, _SUB, _MUL, _DIV, _POW = (arithmetic.Add(), arithmetic.Sub(), arithmetic.Mul(), arithmetic.Div(),

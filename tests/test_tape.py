@@ -41,13 +41,15 @@ def test_a_tensor_used_twice_gets_the_sum():
 def test_gradients_that_share_memory_are_not_added_into():
     """add hands the same array to both of its inputs; a naive engine adds 2 into it and gives u 3."""
     for order in (0, 1):
-        u, v = leaf(1.0, 2.0), leaf(3.0, 4.0)
-        s = u + v
-        t = s + v * 2 if order == 0 else v * 2 + s
-        t.sum().backward()
-        same(u.grad, [1, 1])
-        same(v.grad, [3, 3])
-        assert not np.shares_memory(u.grad.numpy(), v.grad.numpy())
+        for inner in (False, True):             # with u and v leaves, and with u and v results of other operations
+            x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+            u, v = (x.clone(), y.clone()) if inner else (x, y)
+            s = u + v
+            t = s + v * 2 if order == 0 else v * 2 + s
+            t.backward(ml.ones(2, dtype=ml.float64))
+            same(x.grad, [1, 1])
+            same(y.grad, [3, 3])
+            assert not np.shares_memory(x.grad.numpy(), y.grad.numpy())
 
 
 def test_leaf_gradients_alias_nothing():

@@ -4,7 +4,7 @@
 Float sums add at most 16 values in a row in x's dtype, then in float64, in an order fixed by the shape.
 """
 cimport numpy as cnp
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t
 
 from minilayer._ext.runtime cimport ML_F32, ML_F64, describe, launch, ml_array, ml_kernel, ml_runtime, runtime
 
