@@ -7,7 +7,7 @@ that vocabulary, the functions of this file and kernels, so that the same op run
 The third argument of `empty`, `zeros` and `full` is an array already on the wanted device.
 """
 from numpy import dtype as dtype_of
-from numpy import ndarray
+from numpy import may_share_memory, ndarray
 
 from minilayer._ext import runtime
 from minilayer._ext.dispatch import family
@@ -143,6 +143,23 @@ def broadcast_to(x, shape):
 def owns(x) -> bool:
     """Does this array own its memory alone, rather than view another array's?"""
     return runtime.owns(x) if type(x) is ndarray else x.owns
+
+
+def may_overlap(a, b) -> bool:
+    """Might writing one of these arrays change the other? (By the ends of their memory: gaps count as theirs.)"""
+    if type(a) is ndarray and type(b) is ndarray:
+        return may_share_memory(a, b)
+    low, high = extent(a.shape, a.strides, a.dtype.itemsize)
+    bottom, top = extent(b.shape, b.strides, b.dtype.itemsize)
+    between = address(a) - address(b)
+    return between + low < top and bottom < between + high
+
+
+def extent(shape, strides, itemsize) -> tuple:
+    """The lowest and highest byte that an array of these strides reaches, from its first element."""
+    low = sum([(n - 1) * s for n, s in zip(shape, strides) if s < 0 and n])
+    high = sum([(n - 1) * s for n, s in zip(shape, strides) if s > 0 and n]) + itemsize
+    return low, high
 
 
 def address(x) -> int:

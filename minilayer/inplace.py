@@ -25,6 +25,9 @@ from minilayer.tape import (
     promote,
     record,
     refuse_mixed_devices,
+    save_from,
+    set_maker,
+    wrap,
 )
 
 indexing = family("indexing")
@@ -77,7 +80,7 @@ def apply_inplace(op, target, *others):
         raise RuntimeError(f"{name}: expected a tensor that may be changed in place, got {what}; wrap the change in "
                            "minilayer.no_grad(), or use the out-of-place form")
     for size, stride in zip(t.array.shape, t.array.strides):
-        if size > 1 and stride == 0:
+        if size > 1 and stride == 0 and t.array.size:
             raise RuntimeError(f"{name}: expected one memory place an element, got an expanded tensor of shape "
                                f"{t.array.shape}; .clone() it first")
     if op.promotes:
@@ -101,22 +104,26 @@ def apply_inplace(op, target, *others):
     else:
         node = UNRECORDED
     if hasattr(op, "forward_inplace"):
+        # What it reads may lie in the memory it writes: x[1:] = x[:-1].
+        arrays = [device.copy(a) if a is not None and device.may_overlap(a, t.array) else a for a in arrays]
         op.forward_inplace(node, t.array, *arrays)
+        t.mark_written(_site())
+        if node.kept:
+            note_versions(node, (None, *others), ())
     else:
         value = op.forward(node, t.array, *arrays)
         if value.shape != t.array.shape:
             raise ValueError(f"{name}: expected a result of the tensor's shape {t.array.shape}, got {value.shape}; "
                              "use the out-of-place form")
-        if needed:
-            node.kept = tuple([device.copy(k) if k is t.array else k for k in node.kept])
+        t.mark_written(_site())
+        if node.kept:
+            note_versions(node, (target, *others), (wrap(value),))
+            save_from(node, t.array)
         indexing.on(t.array).copy(value, t.array)
-    t.mark_written(_site())
     if needed:
         shape = t.array.shape
         if op.broadcasts and any([a is not None and a.shape != shape for a in arrays]):
             node.shapes = (shape, *[None if a is None else a.shape for a in arrays])
-        if node.kept:
-            note_versions(node, (None, *others), ())
         _rebase(t, base, node)
     if state.tape is not None:
         state.tape.record(op, (target, *others), (target,), state.layers)
@@ -132,9 +139,7 @@ def _rebase(t: TensorBase, base: TensorBase, node: Node):
     if t.base is not None:
         whole = record(WriteThrough(t.array, base.array), (edge(base), node))
         whole.slots = (base.slot, 0) if base.slot else None
-        base.node = whole
-        base.slot = 0
-    t.node = node
-    t.slot = 0
+        set_maker(base, whole)
+    set_maker(t, node)
     base.rebased += 1
     t.seen = base.rebased

@@ -4,31 +4,31 @@
 Gradient mode, tape and layer stack belong to a thread, so that one may evaluate while another trains.
 """
 import functools
+import inspect
 import threading
 
 import cython
 
-if cython.compiled:
-    from cython.cimports.cpython.pythread import PyThread_get_thread_ident as get_ident
-else:
-    from threading import get_ident
 
 @cython.cclass
 class State:
     """Gradient mode, the listing being kept and the stack of layers being called, for one thread."""
     # Its fields are declared in state.pxd:
-    #   ident         the thread
+    #   ident         the thread, by the number that CPython never gives to another one
     #   grad_enabled  are operations recorded?
     #   tape          the innermost `with Tape()`, or None
     #   observer      called as observer(node or None, op, inputs, outputs) after each operation, or None
     #   layers        the layers whose forward is running, outermost first
+    #   heap          the nodes that a running backward pass has yet to visit, or None
 
     def __init__(self):
-        self.ident = get_ident()
+        if cython.compiled:
+            self.ident = PyThreadState_GetID(PyThreadState_Get())
         self.grad_enabled = True
         self.tape = None
         self.observer = None
         self.layers = []
+        self.heap = None
 
 
 _local = threading.local()
@@ -40,9 +40,10 @@ _local.state = _latest
 def current() -> State:
     """The calling thread's state."""
     global _latest
-    state: State = _latest                  # read once: another thread may replace it between two looks
-    if state.ident == get_ident():
-        return state
+    if cython.compiled:
+        state: State = _latest              # read once: another thread may replace it between two looks
+        if state.ident == PyThreadState_GetID(PyThreadState_Get()):
+            return state
     found = getattr(_local, "state", None)
     if found is None:
         found = State()
@@ -76,11 +77,13 @@ class set_grad_enabled:
 
 
 class _GradMode:
-    """A gradient mode for a `with` block, or for every call of a decorated function."""
+    """A gradient mode for a `with` block, or for every call of a decorated function (of a generator: every step)."""
     mode = True
 
-    def __init__(self):
+    def __new__(cls, function=None):
+        self = super().__new__(cls)
         self.before = []
+        return self if function is None else self(function)         # @no_grad as well as @no_grad()
 
     def __enter__(self):
         self.before.append(current().grad_enabled)
@@ -91,11 +94,28 @@ class _GradMode:
         current().grad_enabled = self.before.pop()
 
     def __call__(self, function):
+        cls = type(self)
+
         @functools.wraps(function)
         def wrapped(*args, **kwargs):
-            with type(self)():
+            with cls():
                 return function(*args, **kwargs)
-        return wrapped
+
+        @functools.wraps(function)
+        def stepped(*args, **kwargs):
+            steps = function(*args, **kwargs)
+            resume, value = steps.send, None
+            while True:
+                try:
+                    with cls():
+                        result = resume(value)
+                except StopIteration as end:
+                    return end.value
+                try:
+                    resume, value = steps.send, (yield result)
+                except BaseException as error:      # thrown into the generator, or GeneratorExit
+                    resume, value = steps.throw, error
+        return stepped if inspect.isgeneratorfunction(function) else wrapped
 
 
 class no_grad(_GradMode):

@@ -12,6 +12,7 @@ nanoseconds a node. What it leaves out for that speed: a graph is walked by one 
 In order of need: `TensorBase`, `Op`, `Node`, casts and views, `apply` (record), `backward` (walk). What a thread is
 doing is in state.py, change in place in inplace.py, the listing in listing.py.
 """
+import weakref
 from collections import namedtuple
 
 import cython
@@ -20,7 +21,7 @@ import numpy as np
 from minilayer import device
 from minilayer._ext.dispatch import Family, family
 from minilayer.device import address
-from minilayer.dtypes import float32, result_type
+from minilayer.dtypes import DTYPES, float32, result_type
 
 if cython.compiled:
     from cython.cimports.minilayer._ext.runtime import owns, same_dtype, same_shape, scalar_like
@@ -153,8 +154,7 @@ def edge(tensor: TensorBase):
         if tensor.seen != base.rebased:     # the base was written to meanwhile: this view shows the new values
             node = record(StridedView(tensor.array, base.array), (edge(base),))
             node.slots = (base.slot,) if base.slot else None
-            tensor.node = node
-            tensor.slot = 0
+            set_maker(tensor, node)
             tensor.seen = base.rebased
     if tensor.node is not None:
         return tensor.node
@@ -243,7 +243,8 @@ class Op:
 
     def settings(self) -> str:
         """The settings as the tape's listing shows them."""
-        return ", ".join(f"{k}={v}" for k, v in vars(self).items() if not k.startswith("_") and v is not None and not hasattr(v, "ndim"))
+        return ", ".join(f"{k}={v}" for k, v in vars(self).items()
+                         if not k.startswith("_") and v is not None and not hasattr(v, "ndim"))
 
 
 @cython.trashcan(True)              # a chain of a million nodes is dropped without a million nested calls
@@ -261,7 +262,7 @@ class Node:
     #   checks     for each a Check, or None; `freed` once backward let them go
     #   shapes     the inputs' shapes, where the op broadcast them
     #   mask       during a restricted walk: which inputs matter
-    #   hooks      {output: functions on its gradient}
+    #   hooks      {output: functions on its gradient, ~output: a weak reference to the tensor that retains it}
     #   grad       the gradient that has arrived so far, and in `owned` whether the tape may add to it in place
     #              (lists for several outputs); `queued` while it waits in the heap
 
@@ -303,9 +304,10 @@ class Node:
                 return node.grad, True
         elif isinstance(parent, TensorBase) and self.mask is None:
             leaf = parent
-            if leaf.grad is not None and leaf.hooks is None and cython.cast(TensorBase, leaf.grad).node is None:
+            if not leaf.hooks and isinstance(leaf.grad, TensorBase) and cython.cast(TensorBase, leaf.grad).node is None:
                 held = cython.cast(TensorBase, leaf.grad).array
-                if held.dtype == dtype and device.is_contiguous(held) and held.shape == shape:
+                if (held.dtype == dtype and held.shape == shape and type(held) is type(like)
+                        and device.is_contiguous(held)):
                     return held, True
         return device.empty(shape, dtype, like), False
 
@@ -334,8 +336,23 @@ def record(op, parents: tuple) -> Node:
     return node
 
 
+@cython.ccall
+def set_maker(tensor: TensorBase, node: Node):
+    """Let `node` be what made this tensor, after a change in place. Hooks stay with the values they were asked for;
+    retain_grad, which is about the tensor, moves along."""
+    old: Node
+    if tensor.retains:
+        old = tensor.node
+        node.hooks = {-1: old.hooks.pop(~tensor.slot)}
+    tensor.node = node
+    tensor.slot = 0
+
+
 UNRECORDED = record(None, ())       # what forward is given when nothing is recorded
 UNRECORDED.ignore()
+
+
+NUMBERS = (int, float, np.number, np.bool_)
 
 
 def expect_tensor(name, x):
@@ -345,8 +362,8 @@ def expect_tensor(name, x):
 
 
 def constant(x, like, name):
-    """An array for an operand that is no tensor: a Python number, or an ndarray."""
-    if isinstance(x, (int, float, np.number, np.bool_)):
+    """An array for an operand that is no tensor: a Python number."""
+    if isinstance(x, NUMBERS) and not isinstance(x, np.complexfloating):
         try:
             return scalar_like(x, like) if type(like) is ndarray else device.full((), x, like.dtype, like)
         except OverflowError:
@@ -390,6 +407,18 @@ def cast(x, dtype):
     return wrap(device.cast(x.array, dtype))
 
 
+def _operand(name, x, like):
+    """A tensor or a number as it is, an ndarray as a tensor on like's device; nothing else."""
+    if type(x) is ndarray:
+        if x.dtype not in DTYPES:
+            raise TypeError(f"{name}: expected an array of {', '.join(map(str, DTYPES))}, got {x.dtype}; "
+                            "convert it with .astype(...)")
+        return wrap(device.to_device(x, device.device_of(like)))
+    if not isinstance(x, (TensorBase, *NUMBERS)):
+        constant(x, like, name)             # raises
+    return x
+
+
 @cython.ccall
 def promote(op, inputs: tuple) -> tuple:
     """The inputs in one dtype, numbers as 0-d tensors on the device of the first tensor."""
@@ -406,10 +435,7 @@ def promote(op, inputs: tuple) -> tuple:
         return inputs
     if like is None:
         raise TypeError(f"{op.name}: expected at least one tensor, got {', '.join([type(x).__name__ for x in inputs])}")
-    inputs = tuple([wrap(device.to_device(x, device.device_of(like))) if type(x) is ndarray else x for x in inputs])
-    for x in inputs:
-        if not isinstance(x, (TensorBase, int, float, np.number, np.bool_)):
-            constant(x, like, op.name)      # raises
+    inputs = tuple([_operand(op.name, x, like) for x in inputs])
     dtype = result_type(*inputs)
     if op.promotes == "float" and dtype.kind != "f":
         dtype = float32
@@ -427,13 +453,6 @@ def promote(op, inputs: tuple) -> tuple:
 
 # ---- views ----
 
-def _extent(shape, strides, itemsize):
-    """The lowest and highest byte that an array of these strides reaches, from its first element."""
-    low = sum((n - 1) * s for n, s in zip(shape, strides) if s < 0 and n)
-    high = sum((n - 1) * s for n, s in zip(shape, strides) if s > 0 and n) + itemsize
-    return low, high
-
-
 class StridedView(Op):
     """y = the part of a base's memory that a view shows; the gradient lands there, zeros elsewhere.
 
@@ -446,10 +465,15 @@ class StridedView(Op):
         self.shape, self.strides = view.shape, view.strides
         self.base_shape, self.base_strides = base.shape, base.strides
         self.offset = address(view) - address(base)
+        low, high = device.extent(view.shape, view.strides, view.dtype.itemsize)
+        bottom, top = device.extent(base.shape, base.strides, base.dtype.itemsize)
+        if view.size and not bottom <= self.offset + low <= self.offset + high <= top:
+            raise RuntimeError("view: this tensor no longer shows a part of the tensor it was made from, whose .data was "
+                               "replaced; make the view again")
 
     def like_base(self, dy):
         """New memory laid out as the base: (all of it, the base's part, the view's part)."""
-        low, high = _extent(self.base_shape, self.base_strides, dy.dtype.itemsize)
+        low, high = device.extent(self.base_shape, self.base_strides, dy.dtype.itemsize)
         memory = device.empty(((high - low) // dy.dtype.itemsize,), dy.dtype, dy)
         return (memory, device.as_strided(memory, self.base_shape, self.base_strides, -low),
                 device.as_strided(memory, self.shape, self.strides, self.offset - low))
@@ -475,6 +499,9 @@ class StridedView(Op):
 
 # ---- recording ----
 
+_BIG = 1 << 63          # an int beyond may not fit in a float: promote() has the error
+
+
 @cython.ccall
 def apply2(op, a, b):
     """`apply` for two inputs, the commonest case, without its general loop."""
@@ -484,7 +511,7 @@ def apply2(op, a, b):
     node: Node
     state: State
     flags: cython.int = op._flags
-    if isinstance(a, TensorBase) and flags & _PROMOTES and (type(b) is float or type(b) is int):
+    if isinstance(a, TensorBase) and flags & _PROMOTES and (type(b) is float or type(b) is int and -_BIG < b < _BIG):
         x = a
         if type(x.array) is ndarray and x.array.dtype.kind == "f":
             b = wrap(scalar_like(b, x.array))           # the dtype stays x's, by result_type's rule
@@ -627,11 +654,14 @@ def note_versions(node: Node, inputs: tuple, outputs: tuple):
     i: cython.int
     t: TensorBase
     counter: Version
-    for array in node.kept:
+    for k, array in enumerate(node.kept):
         found = None
         if array is not None:
             i = 0
-            for item in inputs:
+            # Where tensors share one array (x and x.detach()), what was saved first is the first input's, and so on.
+            if k < len(inputs) and inputs[k] is not None and cython.cast(TensorBase, inputs[k]).array is array:
+                i = k
+            for item in inputs[i:]:
                 if item is not None and cython.cast(TensorBase, item).array is array:
                     found = item
                     break
@@ -654,6 +684,21 @@ def note_versions(node: Node, inputs: tuple, outputs: tuple):
             check.count = counter.count
             checks.append(check)
     node.checks = checks
+
+
+@cython.ccall
+def save_from(node: Node, array):
+    """Copy what a node saved out of memory that is about to be written by the operation itself."""
+    kept = list(node.kept)
+    check: Check
+    for i in range(len(kept)):
+        if kept[i] is not None and device.may_overlap(kept[i], array):
+            kept[i] = device.copy(kept[i])
+            if node.checks[i] is not None:
+                check = node.checks[i]
+                check.counter = Version()       # nobody writes to the copy
+                check.count = 0
+    node.kept = tuple(kept)
 
 
 @cython.cfunc
@@ -685,6 +730,9 @@ def _restore(node: Node, i):
     parent = node.parents[check.place]
     if isinstance(parent, Node):
         return wrap_result(array, parent, 0 if node.slots is None else node.slots[check.place])
+    if parent is not None and cython.cast(TensorBase, parent).array is not array:
+        raise RuntimeError(f"backward: {node.op.name} saved input {check.place} for its gradient, but its .data was replaced "
+                           "afterwards; compute the forward pass again")
     return wrap(array) if parent is None else parent
 
 
@@ -778,23 +826,41 @@ def _fresh(g) -> cython.bint:
 
 
 @cython.cfunc
+def _alike(a, b) -> cython.bint:
+    """Have two arrays one shape, dtype and device?"""
+    if type(a) is ndarray and type(b) is ndarray:
+        return same_shape(a, b) and same_dtype(a, b)
+    return type(a) is type(b) and a.shape == b.shape and a.dtype == b.dtype
+
+
+def _describe(x) -> str:
+    """What came in place of a gradient, for an error."""
+    array = getattr(x, "array", x)
+    return (f"shape {array.shape} and dtype {array.dtype} on {device.device_of(array)}" if hasattr(array, "dtype")
+            else type(x).__name__)
+
+
+@cython.cfunc
 def _collect(leaf: TensorBase, g, private: cython.bint):
     """Add g to a leaf's .grad, which never shares memory with another tensor. `private`: no one else holds g."""
     held: TensorBase
-    if isinstance(g, TensorBase):
-        leaf.grad = g if leaf.grad is None else leaf.grad + g
-        return
+    as_tensor: cython.bint = isinstance(g, TensorBase)
     if leaf.grad is None:
-        leaf.grad = wrap(g if private and _fresh(g) else device.copy(g))
+        leaf.grad = g.clone() if as_tensor else wrap(g if private and _fresh(g) else device.copy(g))
         return
+    if not isinstance(leaf.grad, TensorBase) or not _alike(leaf.grad.array, g.array if as_tensor else g):
+        raise RuntimeError(f"backward: expected .grad to be None or a tensor of {_describe(g)}, to add to, "
+                           f"got {_describe(leaf.grad)}; set it to None first")
     held = leaf.grad
-    if held.node is not None:
+    if as_tensor:
+        leaf.grad = held + g
+    elif held.node is not None or not device.is_contiguous(held.array) and 0 in held.array.strides:
         leaf.grad = wrap(_added(held.array, False, g))
-        return
-    if held.array is not g:         # (else the op added to it by itself: Node.gradient)
-        arithmetic.on(g).add(held.array, g, held.array)
-    if held.version is not None:
-        held.mark_written("a backward pass that added to .grad")
+    else:
+        if held.array is not g:     # (else the op added to it by itself: Node.gradient)
+            arithmetic.on(g).add(held.array, g, held.array)
+        if held.version is not None:
+            held.mark_written("a backward pass that added to .grad")
 
 
 def _sum_to(g, shape):
@@ -806,7 +872,7 @@ def _sum_to(g, shape):
     lead = g.ndim - len(shape)
     total = device.empty((1,) * lead + tuple(shape), g.dtype, g)
     reduce.on(g).sum(g, total)
-    return total.reshape(shape) if lead == 0 else _dropped(total, lead)
+    return total if lead == 0 else _dropped(total, lead)
 
 
 def _dropped(x, lead):
@@ -818,17 +884,69 @@ def _dropped(x, lead):
 
 @cython.cfunc
 def _run_hooks(hooks, g):
-    """Let each hook look at a gradient, or replace it."""
+    """Let each hook look at a gradient, or replace it. Hooks may keep or change what they see: it is a copy, and so is
+    what goes on from here."""
     as_array = not isinstance(g, TensorBase)
-    t = wrap(g) if as_array else g
+    t = wrap(device.copy(g)) if as_array else g
     for hook in list(hooks):
         changed = hook(t)
         if changed is not None:
-            if not isinstance(changed, TensorBase) or changed.array.shape != t.array.shape:
-                raise RuntimeError(f"a tensor hook returned {changed!r}; expected None or a tensor of shape "
-                                   f"{t.array.shape}, the gradient's")
+            if not isinstance(changed, TensorBase) or not _alike(changed.array, t.array):
+                raise RuntimeError(f"a tensor hook returned {_describe(changed)}; expected None or a tensor of "
+                                   f"{_describe(t)}, as the gradient")
             t = changed
-    return t.array if as_array else t
+    return device.copy(t.array) if as_array else t
+
+
+@cython.cfunc
+def _pass_hooks(hooks: dict, slot: cython.int, g):
+    """The gradient of a node's output after that output's hooks; a tensor that retains it collects it then."""
+    if g is None:
+        return None
+    if slot in hooks:
+        g = _run_hooks(hooks[slot], g)
+    kept = hooks.get(~slot)
+    if kept is not None and kept() is not None:
+        _collect(kept(), g, False)
+    return g
+
+
+@cython.cfunc
+def _arrive_leaf(leaf: TensorBase, g, private: cython.bint, pending: dict, found: list, wanted):
+    """Hand a leaf's gradient to .grad, to the result (`wanted`), or, where hooks wait for the whole of it, aside."""
+    if wanted is not None and id(leaf) not in wanted:
+        return
+    if leaf.hooks:
+        held = pending.get(id(leaf))
+        pending[id(leaf)] = (leaf, g if held is None else _added(held[1], False, g))
+    elif wanted is None:
+        _collect(leaf, g, private)
+    else:
+        _capture(found, wanted[id(leaf)], g)
+
+
+@cython.cfunc
+def _is_private(i: cython.Py_ssize_t, result: tuple, g) -> cython.bint:
+    """Does no one else hold gradient i of a backward rule's result: neither another input, nor who gave it g?"""
+    given = result[i]
+    if given is g or type(g) is list and any([given is x for x in g]):
+        return False
+    for j in range(len(result)):
+        other = result[j]
+        if j != i and other is not None and (
+                other is given or (other.base is given if type(other) is ndarray else not other.owns)):
+            return False
+    return True
+
+
+@cython.cfunc
+def _reset(nodes):
+    """Let nodes forget what has arrived at them."""
+    node: Node
+    for node in nodes:
+        node.queued = False
+        node.grad = [None] * node.outputs if node.outputs > 1 else None
+        node.owned = [False] * node.outputs if node.outputs > 1 else False
 
 
 def walk(roots, gradients, keep_graph, create_graph, targets=None):
@@ -843,7 +961,7 @@ def walk(roots, gradients, keep_graph, create_graph, targets=None):
     leaf: TensorBase
     root: TensorBase
     pending: dict = {}              # leaves with hooks: their gradient so far
-    wanted: dict = {}               # targets by identity (leaf) or by node and output
+    wanted = None if targets is None else {}        # targets by identity (leaf) or by node and output
     found: list = [None] * len(targets) if targets is not None else []
     i: cython.Py_ssize_t
     state: State = current()
@@ -856,18 +974,30 @@ def walk(roots, gradients, keep_graph, create_graph, targets=None):
                 raise RuntimeError(f"grad: input {i} does not require a gradient; call .requires_grad_() on it "
                                    "before it is used")
             wanted.setdefault(id(root) if e is root else (id(e), root.slot), []).append(i)
-        _restrict([edge(r) for r in roots], wanted)
-    state.grad_enabled = create_graph
+    # A hook may walk back by itself, through the same nodes: what has arrived at them so far waits aside meanwhile.
+    outer = state.heap
+    aside: list = []
+    for node in outer or ():
+        if node is not UNRECORDED:
+            aside.append((node, node.grad, node.owned))
+    nodes: list = [] if outer is None and targets is None else _reachable([edge(r) for r in roots])
+    masks: list = []
+    for node in nodes:
+        masks.append(node.mask)
     try:
+        state.heap = heap
+        state.grad_enabled = create_graph
+        if nodes:
+            _restrict(nodes, wanted)
+        if outer is not None:
+            _reset(outer)
         for item, g in zip(roots, gradients):
             root = item
             e = edge(root)
             if isinstance(e, Node):
                 _arrive(e, root.slot, g, heap)
-            elif targets is None:
-                _collect(root, g, False)
             else:
-                _capture(found, wanted.get(id(root)), g)
+                _arrive_leaf(root, g, False, pending, found, wanted)
         while True:
             node = _pop(heap)
             if node is UNRECORDED:
@@ -882,10 +1012,9 @@ def walk(roots, gradients, keep_graph, create_graph, targets=None):
                 node.owned = False
             if node.hooks is not None:
                 if node.outputs > 1:
-                    g = [x if x is None or s not in node.hooks else _run_hooks(node.hooks[s], x)
-                         for s, x in enumerate(g)]
-                elif 0 in node.hooks:
-                    g = _run_hooks(node.hooks[0], g)
+                    g = [_pass_hooks(node.hooks, s, x) for s, x in enumerate(g)]
+                else:
+                    g = _pass_hooks(node.hooks, 0, g)
             if targets is not None:
                 if node.outputs > 1:
                     for s, x in enumerate(g):
@@ -919,37 +1048,34 @@ def walk(roots, gradients, keep_graph, create_graph, targets=None):
                 gi = result[i]
                 if parent is None or gi is None or (node.mask is not None and not node.mask[i]):
                     continue
-                private: cython.bint = gi is not g
                 if node.shapes is not None:
                     shape = node.shapes[i]
                     if shape != (gi.array if create_graph else gi).shape:
                         gi = _sum_to(gi, shape)
-                        private = True
                 if isinstance(parent, Node):
                     parent_node = parent
                     _arrive(parent_node, 0 if node.slots is None else node.slots[i], gi, heap)
                     continue
                 leaf = parent
-                for j in range(len(result)):
-                    if j != i and result[j] is gi:
-                        private = False
-                if targets is not None:
-                    _capture(found, wanted.get(id(leaf)), gi)
-                elif leaf.hooks is not None:
-                    held = pending.get(id(leaf))
-                    pending[id(leaf)] = (leaf, gi if held is None else _added(held[1], False, gi))
-                else:
-                    _collect(leaf, gi, private)
+                if not _alike(gi.array if create_graph else gi, leaf.array):
+                    raise RuntimeError(f"{node.op.name}: backward returned a gradient of {_describe(gi)} for input {i}; "
+                                       f"expected {_describe(leaf)}, as the input")
+                private: cython.bint = gi is not result[i] or not create_graph and _is_private(i, result, g)
+                _arrive_leaf(leaf, gi, private, pending, found, wanted)
         for leaf, g in pending.values():
-            _collect(leaf, _run_hooks(leaf.hooks, g), False)
+            g = _run_hooks(leaf.hooks, g)
+            if wanted is None:
+                _collect(leaf, g, True)
+            else:
+                _capture(found, wanted[id(leaf)], g)
     finally:
         state.grad_enabled = before
-        for node in heap:           # after an error: leave no half-summed gradients behind
-            node.queued = False
-            node.grad = [None] * node.outputs if node.outputs > 1 else None
-            node.owned = [False] * node.outputs if node.outputs > 1 else False
-        if targets is not None:
-            _lift_restrictions([edge(r) for r in roots])
+        state.heap = outer
+        _reset(heap)                # after an error: leave no half-summed gradients behind
+        for node, g, owned in aside:
+            node.grad, node.owned, node.queued = g, owned, True
+        for node, mask in zip(nodes, masks):
+            node.mask = mask
     return found
 
 
@@ -986,12 +1112,16 @@ def _reachable(edges) -> list:
     return nodes
 
 
-def _restrict(edges, wanted):
-    """Mark on each node which inputs lead to a wanted tensor, so that the walk computes nothing else."""
+def _restrict(nodes, wanted):
+    """Mark on each node which inputs lead to a wanted tensor, so that the walk computes nothing else; on none where
+    `wanted` is None."""
     leads: set = set()
     node: Node
     parent_node: Node
-    for node in _reachable(edges):
+    for node in nodes:
+        if wanted is None:
+            node.mask = None
+            continue
         mask = []
         for i, parent in enumerate(node.parents):
             if isinstance(parent, Node):
@@ -1003,12 +1133,6 @@ def _restrict(edges, wanted):
         node.mask = mask
         if True in mask:
             leads.add(id(node))
-
-
-def _lift_restrictions(edges):
-    node: Node
-    for node in _reachable(edges):
-        node.mask = None
 
 
 def _seed(tensor, gradient, name):
@@ -1086,8 +1210,38 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     return tuple(results)
 
 
+class Hook:
+    """What registering a hook returns: `remove()` takes the hook away again."""
+
+    def __init__(self, hooks, function):
+        if not callable(function):
+            raise TypeError(f"register a hook: expected a function, got {type(function).__name__}")
+        hooks.append(function)
+        self._hooks, self._function = hooks, function
+
+    def remove(self):
+        if self._function in self._hooks:
+            self._hooks.remove(self._function)
+        self._hooks = []
+
+
+def retain_grad(tensor):
+    """Let backward collect this result's gradient in .grad, after its hooks. See `Tensor.retain_grad`."""
+    t: TensorBase = tensor
+    e = edge(t)
+    if e is None:
+        raise RuntimeError("retain_grad: this tensor does not require a gradient, so there is none to retain")
+    node: Node
+    if isinstance(e, Node) and not t.retains:
+        node = e
+        if node.hooks is None:
+            node.hooks = {}
+        node.hooks[~t.slot] = weakref.ref(t)
+        t.retains = True
+
+
 def add_hook(tensor, hook):
-    """Call `hook(gradient)` when this tensor's gradient is complete; returns the function that takes it away."""
+    """Call `hook(gradient)` when this tensor's gradient is complete; returns the Hook that can take it away."""
     t: TensorBase = tensor
     e = edge(t)
     if e is None:
@@ -1103,9 +1257,4 @@ def add_hook(tensor, hook):
         if t.hooks is None:
             t.hooks = []
         hooks = t.hooks
-    hooks.append(hook)
-
-    def remove():
-        if hook in hooks:
-            hooks.remove(hook)
-    return remove
+    return Hook(hooks, hook)

@@ -23,6 +23,7 @@ from minilayer.tape import TensorBase, cast, wrap
 _ADD, _SUB, _MUL, _DIV, _POW = (arithmetic.Add(), arithmetic.Sub(), arithmetic.Mul(), arithmetic.Div(),
                                 arithmetic.Pow())
 _HALF = ("float16", "bfloat16")
+_COMPARABLE = (TensorBase, numbers.Number, np.bool_, np.ndarray)
 float_ = float                      # the class below has a method of that name
 
 
@@ -51,12 +52,14 @@ def _array_from(data, dtype=None):
         data = data.array
     if not isinstance(data, np.ndarray) and hasattr(data, "device_type"):
         return data if dtype is None or data.dtype == dtype else devices.cast(data, dtype)
+    if isinstance(data, np.generic) or not isinstance(data, (np.ndarray, list, tuple)) and hasattr(data, "__array__"):
+        data = np.asarray(data)
     if isinstance(data, np.ndarray):
         array = data.view(np.ndarray) if type(data) is not np.ndarray else data
         if not array.dtype.isnative:
             array = array.astype(array.dtype.newbyteorder("="))
-    elif isinstance(data, np.generic):
-        array = np.asarray(data)
+        if not array.flags.writeable:           # a tensor's memory can be written
+            array = array.copy()
     else:
         try:
             array = np.array(_without_tensors(data))
@@ -66,17 +69,18 @@ def _array_from(data, dtype=None):
             array = array.astype(float32)
         if array.size == 0 and dtype is None and not _has_numpy(data):
             array = array.astype(float32)
-    if dtype is not None:
-        with np.errstate(invalid="ignore"):
-            return array if array.dtype == dtype else array.astype(dtype)
-    if array.dtype not in DTYPES:
-        raise TypeError(f"tensor: expected {', '.join(map(str, DTYPES))}, got {array.dtype}; pass dtype=...")
-    return array
+    if array.dtype in DTYPES if dtype is None else array.dtype == dtype:
+        return array
+    if dtype is None or array.dtype.kind not in "fiub":
+        raise TypeError(f"tensor: expected {', '.join(map(str, DTYPES))}, got {array.dtype}"
+                        + ("; pass dtype=..." if array.dtype.kind in "fiu" else ""))
+    with np.errstate(invalid="ignore", over="ignore"):
+        return array.astype(dtype)
 
 
 def _without_tensors(data):
     if isinstance(data, TensorBase):
-        return data.numpy() if data.array.ndim else data.item()
+        return devices.to_device(data.array, "cpu")
     if isinstance(data, (list, tuple)):
         return [_without_tensors(x) for x in data]
     return data
@@ -111,6 +115,8 @@ def from_numpy(array):
         raise TypeError(f"from_numpy: expected an ndarray, got {type(array).__name__}; use minilayer.tensor(...)")
     if not array.flags.writeable:
         raise ValueError("from_numpy: expected a writeable ndarray, got a read-only one; pass array.copy()")
+    if not array.dtype.isnative:
+        raise ValueError(f"from_numpy: expected this machine's byte order, got {array.dtype.str!r}; use minilayer.tensor(array)")
     return Tensor(array)
 
 
@@ -127,22 +133,23 @@ def from_dlpack(source):
     if not hasattr(source, "__dlpack__"):
         raise TypeError(f"from_dlpack: expected an object with __dlpack__, got {type(source).__name__}; "
                         "use minilayer.tensor(...)")
-    return Tensor(np.from_dlpack(source))
+    return from_numpy(np.from_dlpack(source))
 
 
-def _rebuild(cls, array, requires_grad, attributes):
+def _rebuild(cls, array, requires_grad):
     """A tensor from its pickled parts."""
     made = cls.__new__(cls)
     Tensor.__init__(made, array, requires_grad=requires_grad)
-    vars(made).update(attributes)
     return made
 
 
-class Hook:
-    """What `register_hook` returns: `remove()` takes the hook away."""
-
-    def __init__(self, remove):
-        self.remove = remove
+def _all_bools(symbol, *operands):
+    """Refuse to read `&` of numbers, which elsewhere works bit by bit."""
+    for x in operands:
+        if getattr(x, "dtype", type(x)) not in (boolean, bool):
+            raise TypeError(f"{symbol}: expected bools, got {getattr(x, 'dtype', type(x).__name__)}; compare first, as in "
+                            "(x != 0), or use logical_and, logical_or, logical_xor, logical_not")
+    return operands
 
 
 @cython.cclass
@@ -156,6 +163,8 @@ class Tensor(TensorBase):
 
     def __init__(self, data, dtype=None, requires_grad=False):
         self.array = _array_from(data, None if dtype is None else as_dtype(dtype))
+        if isinstance(data, TensorBase) and self.array is data.array:
+            self.version = data.version_counter()
         if requires_grad:
             self.requires_grad = True
 
@@ -216,18 +225,20 @@ class Tensor(TensorBase):
 
     def __repr__(self):
         text = np.array2string(self._on_host(), separator=", ", prefix="tensor(")
+        if not self.array.size and self.array.ndim > 1:
+            text += f", size={self.array.shape}"
         if self.array.dtype not in (float32, int64, boolean):
             text += f", dtype={self.array.dtype}"
         if self.device != "cpu":
             text += f", device={self.device!r}"
-        if self.node is not None:
+        if not self.is_leaf:
             text += f", grad_fn=<{self.node.op.name}>"
         elif self.wants_grad:
             text += ", requires_grad=True"
         return f"tensor({text})"
 
     def __format__(self, spec):
-        return format(self.item(), spec) if self.array.size == 1 and spec else repr(self)
+        return format(self.item(), spec) if not self.array.ndim or self.array.size == 1 and spec else repr(self)
 
     # ---- its values ----
 
@@ -256,6 +267,8 @@ class Tensor(TensorBase):
     def __array__(self, dtype=None, copy=None):
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"__array__: expected {array.dtype}, to need no copy, got {dtype}; leave out copy=False")
             return array.astype(dtype)
         return array.copy() if copy else array
 
@@ -288,7 +301,8 @@ class Tensor(TensorBase):
         return iter([self[i] for i in range(self.array.shape[0])])
 
     def __contains__(self, value):
-        return bool((self == value).any())
+        found = self == value
+        return isinstance(found, TensorBase) and bool(found.any())
 
     # ---- copies, types, places ----
 
@@ -299,8 +313,11 @@ class Tensor(TensorBase):
 
     @data.setter
     def data(self, value):
-        self.array = _array_from(value)
-        self.version = None
+        array = _array_from(value)
+        if array.dtype.kind != "f" and self.requires_grad:
+            raise TypeError(f"data: expected float32 or float64 for a tensor that requires a gradient, got {array.dtype}")
+        self.array = array
+        self.version = self.base = None         # it shows the new memory now, and is no view of another tensor
 
     def detach(self):
         """The same memory as a tensor outside the graph."""
@@ -314,7 +331,7 @@ class Tensor(TensorBase):
             raise RuntimeError("detach_: a view cannot be cut from its base in place; use .detach()")
         self.node = None
         self.slot = 0
-        self.wants_grad = False
+        self.wants_grad = self.retains = False
         return self
 
     def clone(self):
@@ -366,24 +383,32 @@ class Tensor(TensorBase):
     def bool(self):
         return cast(self, boolean)
 
+    def _attributes(self, name):
+        """What was set on it from outside, for a copy; only a leaf is copied, as a copy has no place in the graph."""
+        if not self.is_leaf:
+            raise RuntimeError(f"{name}: expected a tensor made by you, got the result of recorded operations; "
+                               f"{name} its .detach()")
+        return {k: v for k, v in vars(self).items() if not hasattr(TensorBase, k)}
+
     def __copy__(self):
-        return _rebuild(type(self), self.array, self.wants_grad, vars(self))
+        made = cython.declare(Tensor, _rebuild(type(self), self.array, self.wants_grad))
+        made.version = self.version_counter()
+        vars(made).update(self._attributes("copy"))
+        return made
 
     def __deepcopy__(self, memo):
-        if self.node is not None:
-            raise RuntimeError("deepcopy: expected a tensor made by you, got the result of recorded operations; "
-                               "deepcopy its .detach()")
-        made = _rebuild(type(self), devices.copy(self.array), self.wants_grad, copy.deepcopy(vars(self), memo))
-        memo[id(self)] = made
+        attributes = self._attributes("deepcopy")
+        made = memo[id(self)] = _rebuild(type(self), devices.copy(self.array), self.wants_grad)
+        vars(made).update(copy.deepcopy(attributes, memo))
         if self.grad is not None:
             made.grad = copy.deepcopy(self.grad, memo)
         return made
 
     def __reduce__(self):
-        if self.node is not None:
-            raise RuntimeError("pickle: expected a tensor made by you, got the result of recorded operations; "
-                               "pickle its .detach()")
-        return _rebuild, (type(self), self._on_host(), self.wants_grad, dict(vars(self)))
+        return _rebuild, (type(self), self._on_host(), self.wants_grad), self._attributes("pickle")
+
+    def __setstate__(self, attributes):
+        vars(self).update(attributes)
 
     # ---- gradients ----
 
@@ -407,19 +432,7 @@ class Tensor(TensorBase):
 
     def retain_grad(self):
         """Keep this tensor's gradient in `.grad` at backward, though it is no leaf."""
-        if not self.requires_grad:
-            raise RuntimeError("retain_grad: this tensor does not require a gradient, so there is none to retain")
-        if self.node is not None and not self.retains:
-            import weakref
-            me = weakref.ref(self)
-
-            def keep(gradient):
-                tensor = me()
-                if tensor is not None:
-                    held = gradient.clone()
-                    tensor.grad = held if tensor.grad is None else tensor.grad + held
-            tape.add_hook(self, keep)
-            self.retains = True
+        tape.retain_grad(self)
 
     @property
     def retains_grad(self):
@@ -427,7 +440,7 @@ class Tensor(TensorBase):
 
     def register_hook(self, hook):
         """Call `hook(gradient)` when this tensor's gradient is known; a tensor it returns takes the gradient's place."""
-        return Hook(tape.add_hook(self, hook))
+        return tape.add_hook(self, hook)
 
     # ---- arithmetic ----
 
@@ -489,22 +502,22 @@ class Tensor(TensorBase):
         return elementwise.abs(self)
 
     def __invert__(self):
-        return elementwise.logical_not(self)
+        return elementwise.logical_not(*_all_bools("~", self))
 
     def __and__(self, other):
-        return arithmetic.logical_and(self, other)
+        return arithmetic.logical_and(*_all_bools("&", self, other))
 
     def __or__(self, other):
-        return arithmetic.logical_or(self, other)
+        return arithmetic.logical_or(*_all_bools("|", self, other))
 
     def __xor__(self, other):
-        return arithmetic.logical_xor(self, other)
+        return arithmetic.logical_xor(*_all_bools("^", self, other))
 
     def __eq__(self, other):
-        return arithmetic.eq(self, other) if isinstance(other, (TensorBase, numbers.Number)) else NotImplemented
+        return arithmetic.eq(self, other) if isinstance(other, _COMPARABLE) else NotImplemented
 
     def __ne__(self, other):
-        return arithmetic.ne(self, other) if isinstance(other, (TensorBase, numbers.Number)) else NotImplemented
+        return arithmetic.ne(self, other) if isinstance(other, _COMPARABLE) else NotImplemented
 
     def __lt__(self, other):
         return arithmetic.lt(self, other)
@@ -521,10 +534,10 @@ class Tensor(TensorBase):
     # In place: `x += y` writes into x's memory.
 
     def add_(self, other, *, alpha=1):
-        return apply_inplace(_ADD, self, other if alpha == 1 else arithmetic.mul(other, alpha))
+        return apply_inplace(_ADD, self, other if alpha == 1 else other * alpha)
 
     def sub_(self, other, *, alpha=1):
-        return apply_inplace(_SUB, self, other if alpha == 1 else arithmetic.mul(other, alpha))
+        return apply_inplace(_SUB, self, other if alpha == 1 else other * alpha)
 
     def mul_(self, other):
         return apply_inplace(_MUL, self, other)

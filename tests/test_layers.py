@@ -243,3 +243,78 @@ def test_stand_in_device(case, mode, rng):
         for (name, p), (_, q) in zip(want_layer.named_parameters(), got_layer.named_parameters(), strict=True):
             if p.grad is not None:
                 check_close(host(q.grad), host(p.grad), 0, f"{case}, gradient of {name} on the stand-in device")
+
+
+def test_backward_hooks_see_and_replace_gradients():
+    """A layer's output may be changed in place, hooks or not: what the layer saved stays as it was."""
+    for hooked in (False, True):
+        layer, seen = ml.ReLU(), []
+        if hooked:
+            layer.register_full_backward_hook(lambda _, dx, dy, seen=seen: seen.append((dx, dy)))
+        x = ml.tensor([-0.5, 0.5], requires_grad=True)
+        if hooked:
+            layer(x * 1.0).add_(1.0).sum().backward()
+            assert x.grad.tolist() == [0.0, 1.0]
+            ((dx,), (dy,)), = seen
+            assert dx.tolist() == [0.0, 1.0] and dy.tolist() == [1.0, 1.0]
+        else:
+            with pytest.raises(RuntimeError, match="relu saved its output"):
+                layer(x * 1.0).add_(1.0).sum().backward()
+    layer = ml.ReLU()
+    handle = layer.register_full_backward_hook(lambda _, dx, dy: (dx[0] * 10,))
+    x = ml.tensor([-0.5, 0.5], requires_grad=True)
+    layer(x).sum().backward()
+    assert x.grad.tolist() == [0.0, 10.0]
+    handle.remove()
+    x.grad = None
+    layer(x).sum().backward()
+    assert x.grad.tolist() == [0.0, 1.0]
+
+
+def test_backward_hooks_see_every_input_in_its_place():
+    class Scaled(ml.Layer):
+        """y = x * scale, and the largest of each row."""
+
+        def forward(self, scale, x, factor=1):
+            return (x * scale * factor).max(1)
+    layer, seen = Scaled(), []
+    layer.register_full_backward_hook(lambda _, dx, dy: seen.append((dx, dy)))
+    x = ml.tensor([[1.0, 2.0]], requires_grad=True)
+    found = layer(ml.tensor(3.0), x, 2)
+    assert found.indices.tolist() == [1]                # still a pair with names
+    found.values.sum().backward()
+    layer(ml.tensor(3.0), x.detach())                   # nothing to hook to, and nothing said
+    ((scale, dx, factor), (dy, index)), = seen
+    assert scale is factor is index is None
+    assert dx.tolist() == [[0.0, 6.0]] and dy.tolist() == [1.0]
+    layer.register_full_backward_hook(lambda _, dx, dy: (None, dx[1].double()))
+    with pytest.raises(RuntimeError, match="Scaled: a backward hook returned .*float64.*expected None or a tensor in place of"):
+        layer(ml.tensor(3.0), x).values.sum().backward()
+
+
+def test_two_hooked_inputs_keep_their_gradients_apart():
+    class Sum(ml.Layer):
+        """y = a + 2 b."""
+
+        def forward(self, a, b):
+            return a + b * 2.0
+    layer = Sum()
+    layer.register_full_backward_hook(lambda *_: None)
+    a, b, v = (ml.ones(2, requires_grad=True) for _ in range(3))
+    other, late = v * 1.0, a * 5
+    (layer(a, b) + other + late).backward(ml.ones(2))
+    assert (a.grad.tolist(), b.grad.tolist(), v.grad.tolist()) == ([6, 6], [2, 2], [1, 1])
+
+
+def test_parts_of_a_sequential_keep_their_names():
+    whole = ml.Sequential(ml.Linear(2, 2), ml.ReLU(), ml.Linear(2, 2))
+    assert list(whole[1:].state_dict()) == ["2.weight", "2.bias"]
+    assert list(ml.ModuleList(whole)[1:].state_dict()) == ["1.weight", "1.bias"]
+
+
+def test_a_parameter_in_place_of_a_passing_buffer_is_saved():
+    layer = ml.ReLU()
+    layer.register_buffer("scale", ml.ones(1), persistent=False)
+    assert "scale" not in layer.state_dict()
+    layer.scale = ml.Parameter(ml.ones(1))
+    assert "scale" in layer.state_dict()

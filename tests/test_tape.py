@@ -9,10 +9,13 @@ import weakref
 
 import numpy as np
 import pytest
+import standin
 
 import minilayer as ml
 from minilayer import tape
 from minilayer.gradcheck import gradcheck
+
+standin.register()
 
 PURE = os.environ.get("MINILAYER_PURE", "") not in ("", "0")
 LONG = 100_000 if PURE else 1_000_000      # uncompiled, a node costs ten times as much
@@ -44,8 +47,13 @@ def test_gradients_that_share_memory_are_not_added_into():
         for inner in (False, True):             # with u and v leaves, and with u and v results of other operations
             x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
             u, v = (x.clone(), y.clone()) if inner else (x, y)
-            s = u + v
-            t = s + v * 2 if order == 0 else v * 2 + s
+            if order == 0:
+                s = u + v
+                t = s + v * 2
+            else:                               # here the walk meets s first, while u and v hold one array
+                double = v * 2
+                s = u + v
+                t = s + double
             t.backward(ml.ones(2, dtype=ml.float64))
             same(x.grad, [1, 1])
             same(y.grad, [3, 3])
@@ -109,6 +117,57 @@ def test_one_new_array_for_two_inputs_is_not_shared(second):
     (late + y).sum().backward()
     same(u.grad, [6, 6])
     same(w.grad, [1, 1])
+
+
+def test_a_new_array_shared_by_a_leaf_and_a_later_node():
+    """The leaf gets more before the walk comes to the other input, whose gradient must stay as it was."""
+    for second in (None, (2, 1)):
+        u, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+        v = w * 1.0
+        v = v if second is None else v.reshape(*second)
+        late = u * 5
+        (tape.apply(Same(second), u, v) + late).sum().backward()
+        same(u.grad, [6, 6])
+        same(w.grad, [1, 1])
+
+
+def test_create_graph_gives_each_leaf_its_own_gradient():
+    x, y, seed = leaf(1.0, 2.0), leaf(3.0, 4.0), ml.tensor(np.ones(2))
+    (x + y).backward(seed, create_graph=True)
+    assert x.grad.requires_grad or not np.shares_memory(x.grad.numpy(), seed.numpy())
+    assert not np.shares_memory(x.grad.detach().numpy(), y.grad.detach().numpy())
+    x.grad = y.grad = None
+
+
+def test_grad_that_does_not_fit_is_refused():
+    x, w = leaf(np.ones((2, 2))), leaf(np.ones((2, 2)))
+    for held in (3, ml.zeros(2, 2), ml.zeros(3, 2, 2, dtype=ml.float64), ml.zeros(2, 2, dtype=ml.float64).to("standin")):
+        x.grad = held
+        for y in (x * 2, x @ w):
+            with pytest.raises(RuntimeError, match=r"expected .grad to be None or a tensor of shape \(2, 2\).*set it to None"):
+                y.sum().backward()
+
+
+def test_an_expanded_grad_is_not_added_into():
+    x = leaf(1.0, 2.0, 3.0)
+    x.grad = held = ml.zeros(1, dtype=ml.float64).expand(3)
+    (x * x).sum().backward()
+    same(x.grad, [2, 4, 6])
+    same(held, [0, 0, 0])
+
+
+def test_rules_that_return_a_wrong_shape_are_named():
+    class Wrong(tape.Op):
+        """y = x; dx has a shape of its own."""
+        name = "wrong"
+
+        def forward(self, node, x):
+            return x.copy()
+
+        def backward(self, node, dy):
+            return dy.reshape(1, 2)
+    with pytest.raises(RuntimeError, match=r"wrong: backward returned a gradient of shape \(1, 2\).*input 0.*shape \(2,\)"):
+        tape.apply(Wrong(), leaf(1.0, 2.0)).sum().backward()
 
 
 def test_backward_adds_to_grad():
@@ -369,6 +428,37 @@ def test_grad_of_unused_inputs():
     assert dz is None
 
 
+def test_grad_runs_hooks():
+    x = leaf(1.0)
+    x.register_hook(lambda g: g * 10)
+    same(ml.grad(x * 2, x)[0], 20.0)
+    kept = ml.tensor(np.array([5.0, 6.0]))
+    h = leaf(1.0, 2.0) * 1
+    h.register_hook(lambda g: kept)
+    (dh,) = ml.grad((h * 2).sum(), h)
+    same(dh, [5, 6])
+    assert not np.shares_memory(dh.numpy(), kept.numpy())
+
+
+def test_backward_inside_backward():
+    """A hook that walks back through nodes that the outer walk has not finished with."""
+    for hooked in (0, 1):
+        x = leaf(1.0)
+        h = x * 2
+        ends = h * 3, h * 5
+        ends[hooked].register_hook(ml.enable_grad()(lambda g, h=h: (h * 7).backward(retain_graph=True)))
+        (ends[0] + ends[1]).backward(retain_graph=True)
+        same(x.grad, 2 * (3 + 5) + 2 * 7)
+    x, w, found = leaf(1.0), leaf(2.0), []
+    h, k = x * 2, w * 3
+    a = h * k
+    a.register_hook(ml.enable_grad()(lambda g: found.append(ml.grad(h * 7 + k, w, retain_graph=True)[0])))
+    (dx,) = ml.grad(a + h * 5, x, retain_graph=True)
+    same(dx, 22.0)
+    same(found[0], 3.0)
+    assert x.grad is None and w.grad is None
+
+
 def test_grad_refuses():
     x = leaf(1.0)
     with pytest.raises(RuntimeError, match="input 0 does not require a gradient"):
@@ -390,6 +480,27 @@ def test_gradients_of_gradients():
     (x * x).backward(create_graph=True)
     assert x.grad.requires_grad
     x.grad = None
+
+
+def test_gradients_of_gradients_know_which_tensor_was_saved():
+    """x and x.detach() share an array; only one of them is a way back to x."""
+    x = leaf(3.0)
+    (g,) = ml.grad(x * x.detach(), x, create_graph=True)
+    assert not g.requires_grad
+    (g,) = ml.grad(x.detach() * x * x, x, create_graph=True)
+    same(ml.grad(g, x)[0], 6.0)
+    (g,) = ml.grad(leaf(0.0) ** 0.0 + x, x, create_graph=True)
+    zero = leaf(0.0)
+    (g,) = ml.grad(zero ** 0.0, zero, create_graph=True)
+    same(ml.grad(g, zero)[0], 0.0)
+
+
+def test_gradients_of_gradients_of_changes_in_place():
+    for change, second in ((lambda y: y.exp_(), np.exp(1.5)), (lambda y: y.pow_(3.0), 9.0), (lambda y: y.mul_(y), 2.0),
+                           (lambda y: y.sqrt_(), -0.25 * 1.5 ** -1.5), (lambda y: y.mul_(y.reshape(1, 1)[0, 0]), 2.0)):
+        x = leaf(1.5)
+        (g,) = ml.grad(change(x * 1.0), x, create_graph=True)
+        np.testing.assert_allclose(ml.grad(g, x)[0].item(), second, rtol=1e-14)
 
 
 def test_gradient_penalty():
@@ -634,6 +745,60 @@ def test_random_programs_of_views_and_changes(seed):
         raise AssertionError(f"views and changes {plan}: {error}") from error
 
 
+def test_in_place_by_an_overlapping_view():
+    """What the rule reads is kept aside before the memory is written; so is what an assignment reads."""
+    x = leaf([[1.0, 2.0], [3.0, 4.0]])
+    y = x * 1.0
+    y.mul_(y.T)
+    y.sum().backward()
+    same(x.grad, 2 * x.detach().numpy().T)
+    x = leaf(1.0, 2.0, 3.0, 4.0)
+    y = x * 1.0
+    y[:2].mul_(y[2:])                       # one version counter, memory of its own
+    y.sum().backward()
+    same(x.grad, [3, 4, 2, 3])
+    n = 60
+    grid, mask = np.arange(n * n).reshape(n, n), np.arange(n * n).reshape(n, n) % 7 > 2
+    a = ml.tensor(grid)
+    a.copy_(a.T)
+    same(a, grid.T)
+    a = ml.tensor(grid.reshape(-1))
+    a[1:] = a[:-1]
+    same(a[1:], grid.reshape(-1)[:-1])
+    a = ml.tensor(mask)
+    a[a.T] = False
+    same(a, mask & ~mask.T)
+
+
+def test_empty_tensors_change_in_place():
+    x = leaf(np.zeros((0, 3)))
+    y = x * 1
+    y[0:0].mul_(2)
+    y.T.add_(1)
+    y.sum().backward()
+    assert x.grad.shape == (0, 3)
+
+
+def test_data_replaces_the_memory():
+    x = leaf(1.0, 2.0, 3.0, 4.0)
+    y = x * 1.0
+    view = y[1:3]
+    view.data = ml.tensor(np.zeros(2))      # shows y no longer
+    view.add_(1.0)
+    same(y.detach(), [1, 2, 3, 4])
+    same(view.detach(), [1, 1])
+    view = y[1:3]
+    y.data = ml.tensor(np.zeros(4))         # and now y is elsewhere
+    with pytest.raises(RuntimeError, match="no longer shows a part.*make the view again"):
+        view.mul_(2.0)
+    with pytest.raises(TypeError, match="data: expected float32 or float64"):
+        x.data = ml.tensor([1, 2])
+    y = x * x
+    x.data = ml.tensor(np.zeros(4))
+    with pytest.raises(RuntimeError, match=".data was replaced"):
+        ml.grad(y.sum(), x, create_graph=True)
+
+
 # ---- modes, hooks, retain_grad ----
 
 def test_no_grad_and_enable_grad():
@@ -656,6 +821,44 @@ def test_no_grad_and_enable_grad():
     with pytest.raises(KeyError), ml.no_grad():
         raise KeyError
     assert ml.is_grad_enabled()
+
+
+def test_modes_of_generators_and_bare_decorators():
+    @ml.no_grad
+    def bare():
+        return ml.is_grad_enabled()
+    assert not bare()
+
+    @ml.no_grad()
+    def steps():
+        got = []
+        try:
+            for i in range(3):
+                got.append((yield i, ml.is_grad_enabled()))
+        except KeyError:
+            yield "thrown", ml.is_grad_enabled()
+        return got
+    walk = steps()
+    assert next(walk) == (0, False) and ml.is_grad_enabled()
+    assert walk.send("a") == (1, False) and ml.is_grad_enabled()
+    assert walk.throw(KeyError()) == ("thrown", False)
+    with pytest.raises(StopIteration) as end:
+        next(walk)
+    assert end.value.value == ["a"]
+    walk = steps()
+    next(walk)
+    walk.close()
+    assert ml.is_grad_enabled()
+
+
+def test_a_new_thread_starts_afresh():
+    """The system gives a thread's number to another one as soon as it has ended."""
+    seen = []
+    for body in (lambda: ml.set_grad_enabled(False), lambda: seen.append(ml.is_grad_enabled())) * 3:
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+    assert seen == [True] * 3
 
 
 def test_modes_belong_to_the_thread():
@@ -684,6 +887,24 @@ def test_retain_grad():
         ml.ones(2).retain_grad()
 
 
+def test_retain_grad_comes_last_and_follows_a_change_in_place():
+    x = leaf(1.0)
+    y = x * 2
+    y.retain_grad()
+    y.register_hook(lambda g: g * 10)
+    y.backward()
+    same(y.grad, 10.0)
+    x = leaf(1.0, 2.0)
+    y, seen = x * 2, []
+    y.retain_grad()
+    y.register_hook(seen.append)
+    y.mul_(3)
+    y[0].mul_(7)
+    (y * 5).sum().backward()
+    same(y.grad, [5, 5])
+    same(seen[0], [105, 15])                    # a hook stays with the values it was asked for
+
+
 def test_hooks_see_the_complete_gradient_once():
     x = leaf(1.0, 2.0)
     seen = []
@@ -699,6 +920,12 @@ def test_hooks_see_the_complete_gradient_once():
     handle.remove()
     (x * 2).sum().backward()
     assert len(seen) == 2
+    seen = []
+    handles = [x.register_hook(seen.append) for _ in range(2)]
+    handles[0].remove()
+    handles[0].remove()                         # takes away its own only
+    x.backward(ml.ones(2, dtype=ml.float64))    # the leaf itself
+    assert len(seen) == 1
 
 
 def test_hooks_may_replace_the_gradient():
@@ -716,6 +943,12 @@ def test_hooks_may_replace_the_gradient():
     x.register_hook(lambda g: ml.ones(3))
     with pytest.raises(RuntimeError, match="hook returned.*expected None or a tensor of shape \\(2,\\)"):
         (x * 2).sum().backward()
+    x = leaf(1.0, 2.0)
+    x.register_hook(lambda g: g.float())
+    with pytest.raises(RuntimeError, match="hook returned.*float32.*expected.*float64"):
+        (x * 2).sum().backward()
+    with pytest.raises(TypeError, match="hook: expected a function, got int"):
+        x.register_hook(3)
     with pytest.raises(RuntimeError, match="register_hook.*requires_grad=True"):
         ml.ones(2).register_hook(print)
 
@@ -776,6 +1009,64 @@ def test_deepcopy_and_pickle():
             attempt(x * 2)
     strided = ml.tensor(np.arange(6.0).reshape(2, 3)).T
     same(pickle.loads(pickle.dumps(strided)), np.arange(6.0).reshape(2, 3).T)
+
+
+def test_copies_of_tensors_that_know_themselves():
+    x = leaf(1.0, 2.0)
+    x.me = x
+    for again in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        assert again.me is again and again is not x
+    y = copy.copy(x)
+    assert y.requires_grad and np.shares_memory(y.detach().numpy(), x.detach().numpy())
+    z = x * x
+    with ml.no_grad():
+        y.add_(1)                               # one memory, one version counter
+    with pytest.raises(RuntimeError, match="mul saved input 0"):
+        z.sum().backward()
+    with pytest.raises(RuntimeError, match="copy: expected a tensor made by you"):
+        copy.copy(x * 2)
+
+
+def test_read_only_memory_is_not_taken(tmp_path):
+    """Writing into a file mapped for reading would end the process."""
+    np.ones(4, np.float32).tofile(tmp_path / "values")
+    values = np.memmap(tmp_path / "values", np.float32, "r")
+    x = ml.as_tensor(values)
+    x.add_(1)
+    same(x, [2, 2, 2, 2])
+    p = ml.Parameter(values)
+    p.sum().backward()
+    ml.optim.SGD([p], lr=0.5).step()
+    same(p.detach(), [0.5] * 4)
+    spread = ml.Parameter(np.broadcast_to(np.ones(1, np.float32), (3,)))
+    (spread * ml.tensor([1.0, 2.0, 3.0])).sum().backward()
+    ml.optim.SGD([spread], lr=1.0).step()
+    same(spread.detach(), [0, -1, -2])
+
+
+def test_tensors_from_tensors_and_arrays_of_others():
+    class Other:
+        """Another library's array."""
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array([1.0, 2.0])
+    assert ml.tensor([ml.tensor(1.0), ml.tensor(2.0)]).dtype == ml.float32
+    assert ml.tensor(Other()).dtype == ml.float64
+    with pytest.raises(ValueError, match="copy=False"):
+        np.array(ml.ones(2), dtype=np.float64, copy=False)
+
+
+def test_comparing_with_arrays_and_others():
+    x = ml.tensor([1, 2])
+    for found in (x == np.array([1, 3]), np.array([1, 3]) == x):
+        same(found, [True, False])
+    same(x != np.array([1, 3]), [False, True])
+    assert 2 in x and "a" not in x and (x == "a") is False
+
+
+def test_text():
+    assert f"{ml.tensor(1.5)}" == "1.5" and f"{ml.tensor([1.5]):.2f}" == "1.50"
+    assert repr(ml.zeros(0, 3)) == "tensor([], size=(0, 3))"
 
 
 def test_weak_references_and_attributes():

@@ -5,7 +5,6 @@ Differs from the reference in rounding only: the terms of a sum are added in blo
 processor has it. Results do not depend on the number of threads.
 """
 cimport numpy as cnp
-from libc.stdint cimport int64_t
 
 from minilayer._ext.runtime cimport describe, launch, ml_array, ml_kernel, ml_runtime, runtime
 

@@ -210,8 +210,8 @@ cdef object new_array(int ndim, cnp.npy_intp *dims, void *descriptor):
                           f"and dtype {descr} ({bytes} bytes)") from None
     array = PyArray_NewFromDescr(<void *> <PyObject *> cnp.ndarray, descriptor, ndim, dims, NULL, block.data,
                                  cnp.NPY_ARRAY_CARRAY, NULL)
+    Py_INCREF(block)                # the next call steals it
     PyArray_SetBaseObject(array, block)
-    Py_INCREF(block)                # PyArray_SetBaseObject steals it
     return array
 
 

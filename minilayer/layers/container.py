@@ -38,7 +38,7 @@ class _Numbered(Layer):
 
     def __getitem__(self, i):
         if isinstance(i, slice):
-            return type(self)._of(self._layers_in_order()[i])
+            return self._part(list(self._kinds)[i])
         return self._layers_in_order()[self._place(i)]
 
     def __setitem__(self, i, layer):
@@ -85,9 +85,8 @@ class Sequential(_Numbered):
         else:
             self.extend(layers)
 
-    @classmethod
-    def _of(cls, layers):
-        return cls(*layers)
+    def _part(self, names):
+        return type(self)(OrderedDict((name, self.__dict__[name]) for name in names))       # the names stay
 
     def forward(self, x):
         for name in self._kinds:
@@ -107,9 +106,8 @@ class ModuleList(_Numbered):
         super().__init__()
         self.extend(layers)
 
-    @classmethod
-    def _of(cls, layers):
-        return cls(layers)
+    def _part(self, names):
+        return type(self)([self.__dict__[name] for name in names])
 
 
 class ModuleDict(Layer):

@@ -11,13 +11,12 @@ registers it; the value itself stays an ordinary attribute. `forward` is a few c
         def forward(self, x):
             return x * self.weight
 """
-import warnings
 from collections import OrderedDict, namedtuple
 
 from minilayer.ops.boundary import Boundary
 from minilayer.state import thread_state
-from minilayer.tape import apply, cast
-from minilayer.tensor import Hook, Tensor, as_dtype
+from minilayer.tape import Hook, apply, cast
+from minilayer.tensor import Tensor, as_dtype
 
 PARAMETER, BUFFER, CHILD = "parameter", "buffer", "layer"
 LoadResult = namedtuple("LoadResult", "missing_keys unexpected_keys")
@@ -81,6 +80,7 @@ class Layer:
                                 f"as a {known}; got {type(value).__name__}")
         elif kind is not None and kind != known:
             kinds[name] = kind
+            self._transient.discard(name)
         if kind is CHILD:
             value.__dict__["_name"] = name
         self.__dict__[name] = value
@@ -92,7 +92,7 @@ class Layer:
     def _check_name(self, name, what):
         if not isinstance(name, str) or not name or "." in name:
             raise ValueError(f"{what}: expected a name without dots, got {name!r}")
-        if name in self.__dict__ and name not in self._kinds:
+        if hasattr(self, name) and name not in self._kinds:
             raise KeyError(f"{what}: {type(self).__name__} has an attribute {name!r} already; choose another name")
 
     def register_parameter(self, name, parameter):
@@ -288,7 +288,7 @@ class Layer:
         if strict and missing:
             problems.append(f"missing: {', '.join(missing)}")
         if strict and unexpected:
-            problems.append(f"unexpected: {', '.join(unexpected)}")
+            problems.append(f"unexpected: {', '.join(map(str, unexpected))}")
         values = {}
         for key in own:
             if key in state_dict:
@@ -315,22 +315,18 @@ class Layer:
 
     # ---- hooks ----
 
-    def _add_hook(self, hooks, hook):
-        hooks.append(hook)
-        return Hook(lambda: hooks.remove(hook) if hook in hooks else None)
-
     def register_forward_pre_hook(self, hook):
         """Call `hook(layer, inputs)` before forward; what it returns (not None) replaces the inputs."""
-        return self._add_hook(self._forward_pre_hooks, hook)
+        return Hook(self._forward_pre_hooks, hook)
 
     def register_forward_hook(self, hook):
         """Call `hook(layer, inputs, output)` after forward; what it returns (not None) replaces the output."""
-        return self._add_hook(self._forward_hooks, hook)
+        return Hook(self._forward_hooks, hook)
 
     def register_full_backward_hook(self, hook):
         """Call `hook(layer, grad_input, grad_output)` when the gradients of the layer's inputs are known; a tuple it
-        returns replaces them."""
-        return self._add_hook(self._backward_hooks, hook)
+        returns replaces grad_input. Both have one entry a positional input or output, None where it has no gradient."""
+        return Hook(self._backward_hooks, hook)
 
     def _call_with_hooks(self, inputs, kwargs):
         for hook in list(self._forward_pre_hooks):
@@ -389,35 +385,44 @@ class _BackwardHooks:
     def __init__(self, layer):
         self.layer = layer
         self.grad_output = None
-        self.entered = False
+        self.waits = False              # for the gradients of the inputs
 
     @staticmethod
     def _through(values, callback):
+        """Send the tensors that require gradients through a boundary, where `callback` is shown all values' gradients."""
         places = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
+
+        def look(gradients):
+            shown = [None] * len(values)
+            for i, g in zip(places, gradients, strict=True):
+                shown[i] = g
+            seen = callback(tuple(shown))
+            return tuple([seen[i] for i in places])
         if places:
-            passed = apply(Boundary(callback), *[values[i] for i in places])
+            passed = apply(Boundary(look), *[values[i] for i in places])
             for i, v in zip(places, passed, strict=True):
                 values[i] = v
         return bool(places)
 
     def enter(self, inputs):
         values = list(inputs)
-        self.entered = self._through(values, self.on_input)
+        self.waits = self._through(values, self.run)
+        self.inputs = len(values)
         return tuple(values)
 
     def leave(self, output):
-        values = list(output) if isinstance(output, (tuple, list)) else [output]
-        if not self._through(values, self.on_output):
-            warnings.warn(f"{type(self.layer).__name__}: backward hooks need an output that requires a gradient; they "
-                          "will not be called", stacklevel=3)
-        return type(output)(values) if isinstance(output, (tuple, list)) else values[0]
+        several = isinstance(output, (tuple, list))
+        values = list(output) if several else [output]
+        self._through(values, self.on_output)
+        if hasattr(output, "_fields"):  # a namedtuple takes its values one by one
+            return type(output)(*values)
+        return type(output)(values) if several else values[0]
 
     def on_output(self, gradients):
         self.grad_output = gradients
-        return gradients if self.entered else self.run((None,)) and gradients
-
-    def on_input(self, gradients):
-        return self.run(gradients)
+        if not self.waits:
+            self.run((None,) * self.inputs)
+        return gradients
 
     def run(self, grad_input):
         for hook in list(self.layer._backward_hooks):
@@ -427,6 +432,11 @@ class _BackwardHooks:
                 if len(changed) != len(grad_input):
                     raise RuntimeError(f"{type(self.layer).__name__}: a backward hook returned {len(changed)} gradients, "
                                        f"expected {len(grad_input)}")
+                for new, old in zip(changed, grad_input, strict=True):
+                    if new is not None and (not isinstance(new, Tensor) or old is not None
+                                            and (new.shape, new.dtype) != (old.shape, old.dtype)):
+                        raise RuntimeError(f"{type(self.layer).__name__}: a backward hook returned {new!r}; expected None "
+                                           f"or a tensor in place of {old!r}"[:300])
                 grad_input = changed
         return grad_input
 

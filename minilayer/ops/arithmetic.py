@@ -161,7 +161,8 @@ class Pow(Binary):
         a, b = node.saved_tensors
         da = db = None
         if node.needs(0):
-            da = where(eq(b, 0), 0.0, dy * b * pow(a, b - 1))
+            zero = eq(b, 0)
+            da = where(zero, 0.0, dy * b * pow(a, where(zero, 1.0, b - 1)))     # a^-1 could be infinite, and spoil it
         if node.needs(1):
             flat = logical_and(eq(a, 0), ge(b, 0))
             a = where(flat, 1.0, a)         # 1 in place of 0: a log that is infinite would spoil the masked gradient
@@ -349,12 +350,12 @@ _AND, _OR, _XOR = LogicalAnd(), LogicalOr(), LogicalXor()
 
 def add(input, other, *, alpha=1):
     """input + alpha other"""
-    return apply2(_ADD, input, other if alpha == 1 else apply2(_MUL, other, alpha))
+    return apply2(_ADD, input, other if alpha == 1 else other * alpha)
 
 
 def sub(input, other, *, alpha=1):
     """input - alpha other"""
-    return apply2(_SUB, input, other if alpha == 1 else apply2(_MUL, other, alpha))
+    return apply2(_SUB, input, other if alpha == 1 else other * alpha)
 
 
 def mul(input, other):

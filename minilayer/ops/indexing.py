@@ -27,7 +27,7 @@ from minilayer.device import (
 )
 from minilayer.device import to_device as move
 from minilayer.inplace import apply_inplace
-from minilayer.tape import Cost, Op, TensorBase, apply, elementwise_cost, expect_tensor, wrap
+from minilayer.tape import NUMBERS, Cost, Op, TensorBase, apply, elementwise_cost, expect_tensor, wrap
 from minilayer.tape import cast as cast_tensor
 
 arithmetic = family("arithmetic")
@@ -163,9 +163,20 @@ def fill_(x, value):
 
 
 def _number(name, value, x):
-    """A Python number that fits x's dtype."""
-    if not isinstance(value, (int, float, np.number, np.bool_)):
+    """A Python number that fits x's dtype; a float loses its fraction where that is an integer's."""
+    if not isinstance(value, NUMBERS) or isinstance(value, np.complexfloating):
         raise TypeError(f"{name}: expected a number or a tensor, got {type(value).__name__}")
+    dtype = x.array.dtype
+    try:
+        if dtype.kind in "iu":
+            least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+            fits = least <= int(value) <= most
+        else:
+            fits = float(value) is not None
+    except (OverflowError, ValueError):         # infinite, NaN, or an integer beyond all floats
+        fits = False
+    if not fits:
+        raise ValueError(f"{name}: the number {value} does not fit in {dtype}; use a number that does, or .float()")
     return value
 
 
@@ -380,8 +391,6 @@ class Put(Op):
             kernels.on(target).copy(whole, target)
 
     def forward_inplace(self, node, target, value, flat):
-        if _overlap(target, value):
-            value = copy(value)
         self.write(target, value, flat)
         node.save(flat)
 
@@ -413,20 +422,6 @@ class Put(Op):
     def cost(self, shapes, out_shapes):
         n, m = _size(out_shapes[0]), _size(self.shape)
         return Cost(0, 0, 8 * m, 4 * (2 * n + 3 * m))
-
-
-def _overlap(a, b) -> bool:
-    """Might writing one of these arrays change the other?"""
-    ends = []
-    for x in (a, b):
-        low = high = address(x)
-        for n, s in zip(x.shape, x.strides, strict=True):
-            if s < 0:
-                low += (n - 1) * s
-            else:
-                high += (n - 1) * s
-        ends.append((low, high + x.dtype.itemsize))
-    return ends[0][0] < ends[1][1] and ends[1][0] < ends[0][1]
 
 
 class MaskedFill(Op):
@@ -693,7 +688,7 @@ def masked_fill(x, mask, value):
         value = cast_tensor(value, x.array.dtype)
     else:
         value = _number("masked_fill", value, x)
-        if x.array.dtype.kind != "f" and value != int(value):
+        if x.array.dtype.kind != "f" and not float(value).is_integer():
             raise TypeError(f"masked_fill: the value {value} does not fit in {x.array.dtype}; use x.float()")
         value = wrap(full((), value, x.array.dtype, x.array))
     return apply(MaskedFill(), x, mask, value)

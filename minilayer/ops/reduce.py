@@ -426,12 +426,17 @@ class LogSumExp(_Reduction):
 
 # ---- the functions people call ----
 
+def _axes(name, dim, x) -> tuple:
+    """The axes that `dim` means; several that are none, dim=(), mean all."""
+    return normalize_axes(name, None if isinstance(dim, (tuple, list)) and not dim else dim, x.array.ndim)
+
+
 def sum(x, dim=None, keepdim=False, *, dtype=None):
     """Sum over `dim`. Integers and bools are summed in int64; `dtype` casts x first."""
     expect_tensor("sum", x)
     if dtype is not None:
         x = cast_tensor(x, np.dtype(dtype))
-    return apply(Sum(normalize_axes("sum", dim, x.array.ndim), keepdim), x)
+    return apply(Sum(_axes("sum", dim, x), keepdim), x)
 
 
 def mean(x, dim=None, keepdim=False, *, dtype=None):
@@ -440,7 +445,7 @@ def mean(x, dim=None, keepdim=False, *, dtype=None):
     if dtype is not None:
         x = cast_tensor(x, np.dtype(dtype))
     _need_float("mean", x)
-    return apply(Mean(normalize_axes("mean", dim, x.array.ndim), keepdim), x)
+    return apply(Mean(_axes("mean", dim, x), keepdim), x)
 
 
 def prod(x, dim=None, keepdim=False, *, dtype=None):
@@ -464,7 +469,7 @@ def _need_elements(name, x, axes):
 def amax(x, dim=None, keepdim=False):
     """Maximum over `dim`; its gradient is shared evenly among equal maxima."""
     expect_tensor("amax", x)
-    axes = normalize_axes("amax", dim, x.array.ndim)
+    axes = _axes("amax", dim, x)
     _need_elements("amax", x, axes)
     return apply(Max(axes, keepdim), x)
 
@@ -472,7 +477,7 @@ def amax(x, dim=None, keepdim=False):
 def amin(x, dim=None, keepdim=False):
     """Minimum over `dim`; its gradient is shared evenly among equal minima."""
     expect_tensor("amin", x)
-    axes = normalize_axes("amin", dim, x.array.ndim)
+    axes = _axes("amin", dim, x)
     _need_elements("amin", x, axes)
     return apply(Min(axes, keepdim), x)
 
@@ -568,14 +573,14 @@ def _spread_of(name, op, x, dim, unbiased, keepdim, correction):
     _need_float(name, x)
     if correction is None:
         correction = 1 if unbiased else 0
-    return apply(op(normalize_axes(name, dim, x.array.ndim), keepdim, correction), x)
+    return apply(op(_axes(name, dim, x), keepdim, correction), x)
 
 
 def norm(x, p=2, dim=None, keepdim=False):
     """The p-norm over `dim`: (sum |x|^p)^(1/p); p = inf: the largest |x|."""
     expect_tensor("norm", x)
     _need_float("norm", x)
-    axes = normalize_axes("norm", dim, x.array.ndim)
+    axes = _axes("norm", dim, x)
     if p == 2 or p == "fro":
         return apply(Norm(axes, keepdim), x)
     if not isinstance(p, (int, float)):
