@@ -18,6 +18,8 @@ from minilayer.tape import (
     Op,
     StridedView,
     TensorBase,
+    ViewPart,
+    apply,
     cast,
     edge,
     elementwise_cost,
@@ -50,6 +52,10 @@ class WriteThrough(Op):
         indexing.on(dy).copy(region, dvalue)
         indexing.on(dy).fill(region, value=0)
         return dbase, dvalue
+
+    def backward_graph(self, node, dy):
+        dvalue = apply(ViewPart(self.part, False), dy)
+        return dy - apply(ViewPart(self.part, True), dvalue), dvalue
 
     def cost(self, shapes, out_shapes):
         return elementwise_cost(shapes, out_shapes, 0, 0)
@@ -134,12 +140,15 @@ def apply_inplace(op, target, *others):
 
 @cython.cfunc
 def _rebase(t: TensorBase, base: TensorBase, node: Node):
-    """Make `node` the maker of t's new values, and let t's base (and so its other views) follow."""
+    """Make `node` the maker of t's new values. Where t is a view it is the base that has new values, and t one of the
+    views that derive themselves from it."""
     whole: Node
-    if t.base is not None:
+    if t.base is None:
+        set_maker(t, node)
+    else:
         whole = record(WriteThrough(t.array, base.array), (edge(base), node))
         whole.slots = (base.slot, 0) if base.slot else None
         set_maker(base, whole)
-    set_maker(t, node)
     base.rebased += 1
-    t.seen = base.rebased
+    if t.retains:
+        edge(t)             # its .grad is about the new values from now on

@@ -10,11 +10,17 @@ import threading
 import cython
 
 
+@cython.cfunc
+def _thread() -> cython.ulonglong:
+    """The calling thread's number, which no other thread gets later, as it may its address. Not needed uncompiled."""
+    return PyThreadState_GetID(PyThreadState_Get()) if cython.compiled else 0       # noqa: F821  (see state.pxd)
+
+
 @cython.cclass
 class State:
     """Gradient mode, the listing being kept and the stack of layers being called, for one thread."""
     # Its fields are declared in state.pxd:
-    #   ident         the thread, by the number that CPython never gives to another one
+    #   ident         the thread
     #   grad_enabled  are operations recorded?
     #   tape          the innermost `with Tape()`, or None
     #   observer      called as observer(node or None, op, inputs, outputs) after each operation, or None
@@ -22,8 +28,7 @@ class State:
     #   heap          the nodes that a running backward pass has yet to visit, or None
 
     def __init__(self):
-        if cython.compiled:
-            self.ident = PyThreadState_GetID(PyThreadState_Get())
+        self.ident = _thread()
         self.grad_enabled = True
         self.tape = None
         self.observer = None
@@ -42,7 +47,7 @@ def current() -> State:
     global _latest
     if cython.compiled:
         state: State = _latest              # read once: another thread may replace it between two looks
-        if state.ident == PyThreadState_GetID(PyThreadState_Get()):
+        if state.ident == _thread():
             return state
     found = getattr(_local, "state", None)
     if found is None:

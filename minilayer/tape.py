@@ -493,6 +493,38 @@ class StridedView(Op):
         indexing.on(dy).copy(dy, region)
         return dbase
 
+    def backward_graph(self, node, dy):
+        return apply(ViewPart(self, True), dy)
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+class ViewPart(Op):
+    """y = the part of x, of a base's shape, that a view of the base shows; or, with `spread`, x in that part and zeros
+    elsewhere. Each is the other's gradient."""
+    name = "view_part"
+
+    def __init__(self, view, spread):
+        self._view = view
+        self.spread = spread
+
+    def run(self, x, spread):
+        if spread:
+            return self._view.backward(None, x)
+        memory, base, region = self._view.like_base(x)
+        indexing.on(x).copy(x, base)
+        return device.copy(region)
+
+    def forward(self, node, x):
+        return self.run(x, self.spread)
+
+    def backward(self, node, dy):
+        return self.run(dy, not self.spread)
+
+    def backward_graph(self, node, dy):
+        return apply(ViewPart(self._view, not self.spread), dy)
+
     def cost(self, shapes, out_shapes):
         return elementwise_cost(shapes, out_shapes, 0, 0)
 

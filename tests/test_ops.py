@@ -18,7 +18,7 @@ from minilayer import tape
 
 standin.register()
 DIFFERENTIABLE = [case for case in OPS if case.differentiable]
-ENGINE = ("StridedView", "WriteThrough", "Cast")      # ops of tape.py itself: test_tape.py
+ENGINE = ("StridedView", "ViewPart", "WriteThrough", "Cast")      # ops of tape.py itself: test_tape.py
 
 
 def op_classes():

@@ -13,7 +13,7 @@ import standin
 
 import minilayer as ml
 from minilayer import tape
-from minilayer.gradcheck import gradcheck
+from minilayer.gradcheck import gradcheck, gradgradcheck
 
 standin.register()
 
@@ -503,6 +503,17 @@ def test_gradients_of_gradients_of_changes_in_place():
         np.testing.assert_allclose(ml.grad(g, x)[0].item(), second, rtol=1e-14)
 
 
+def test_gradients_of_gradients_through_views_that_change():
+    def change(x, w):
+        y = x.sin()
+        left, turned = y[:, :2], y.T
+        left.mul_(w)
+        turned[1].mul_(turned[0].clone())
+        return y * left.sum(), turned.tanh()
+    generator = np.random.default_rng(5)
+    gradgradcheck(change, leaf(generator.uniform(0.3, 1.2, (3, 4))), leaf(0.7), rtol=1e-5)
+
+
 def test_gradient_penalty():
     """The gradient of a function of the gradient, against differences."""
     generator = np.random.default_rng(3)
@@ -567,6 +578,27 @@ def test_other_views_follow():
     left.mul_(5)
     right.sum().backward()
     same(x.grad, [0, 10, 2])
+
+
+def test_a_changed_view_is_still_made_from_its_base():
+    """So the base's gradient contains what the view is used for, and the view's does not contain the base's."""
+    y = leaf(1.0, 2.0, 3.0) * 1.0
+    left = y[:2]
+    left.mul_(5)
+    y.retain_grad()
+    left.retain_grad()
+    (y.sum() + left.sum() * 10).backward()
+    same(y.grad, [11, 11, 1])
+    same(left.grad, [10, 10])
+
+
+def test_assigning_a_tensor_to_its_own_detached_memory_records():
+    x = leaf(1.0, 2.0)
+    y = x.detach()
+    y[0] = x[0]
+    assert y.requires_grad
+    y.sum().backward()
+    same(x.grad, [1, 0])
 
 
 def test_the_changed_view_itself_keeps_its_gradient():

@@ -200,14 +200,15 @@ cdef object new_array(int ndim, cnp.npy_intp *dims, void *descriptor):
         if dims[i] != 0 and bytes > (<size_t> 1 << 62) // <size_t> dims[i]:
             raise MemoryError(f"empty: an array of shape {tuple([dims[j] for j in range(ndim)])} does not fit in memory")
         bytes *= dims[i]
-    Py_INCREF(descr)                # PyArray_NewFromDescr steals it
     if bytes < SMALL:
+        Py_INCREF(descr)            # PyArray_NewFromDescr steals it
         return PyArray_NewFromDescr(<void *> <PyObject *> cnp.ndarray, descriptor, ndim, dims, NULL, NULL, 0, NULL)
     try:
         block = take_block(bytes)
     except MemoryError:
         raise MemoryError(f"empty: no memory for an array of shape {tuple([dims[j] for j in range(ndim)])} "
                           f"and dtype {descr} ({bytes} bytes)") from None
+    Py_INCREF(descr)
     array = PyArray_NewFromDescr(<void *> <PyObject *> cnp.ndarray, descriptor, ndim, dims, NULL, block.data,
                                  cnp.NPY_ARRAY_CARRAY, NULL)
     Py_INCREF(block)                # the next call steals it

@@ -635,7 +635,8 @@ def setitem(x, index, value):
             apply_inplace(PutSlice(basic, value), x)
             return
         region = array[(*basic, Ellipsis)]
-        if not _same_place(value.array, region):            # x[i] += v ends with x[i] = x[i]
+        base = x if x.base is None else x.base
+        if value.base is not base or not _same_place(value.array, region):      # x[i] += v ends with x[i] = x[i]
             apply_inplace(PutSlice(basic), x, _fitted("setitem", value, x, region.shape))
         return
     part = x if _whole(basic, array.shape) else apply(Slice(basic), x)

@@ -222,8 +222,8 @@ void *ml_scratch(int slot, size_t bytes)
         pthread_setspecific(scratch_key, my_scratch);
     }
     scratch_slot *s = &my_scratch[slot];
-    if (s->bytes < bytes) {
-        size_t rounded = (bytes + 4095) / 4096 * 4096;
+    if (!s->data || s->bytes < bytes) {
+        size_t rounded = (bytes / 4096 + 1) * 4096;
         void *fresh;
         if (posix_memalign(&fresh, 64, rounded))
             return NULL;
