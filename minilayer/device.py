@@ -140,11 +140,6 @@ def broadcast_to(x, shape):
     return as_strided(x, shape, tuple(strides), 0)
 
 
-def owns(x) -> bool:
-    """Does this array own its memory alone, rather than view another array's?"""
-    return runtime.owns(x) if type(x) is ndarray else x.owns
-
-
 def may_overlap(a, b) -> bool:
     """Might writing one of these arrays change the other? (By the ends of their memory: gaps count as theirs.)"""
     if type(a) is ndarray and type(b) is ndarray:

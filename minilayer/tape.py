@@ -14,6 +14,7 @@ doing is in state.py, change in place in inplace.py, the listing in listing.py.
 """
 import weakref
 from collections import namedtuple
+from math import prod as _size
 
 import cython
 import numpy as np
@@ -165,13 +166,6 @@ def edge(tensor: TensorBase):
 
 Cost = namedtuple("Cost", "forward_flops backward_flops forward_bytes backward_bytes")
 Cost.__doc__ = "Floating-point operations and bytes moved, from shapes, at 4 bytes a value."
-
-
-def _size(shape) -> int:
-    n = 1
-    for d in shape:
-        n *= d
-    return n
 
 
 def elementwise_cost(shapes, out_shapes, forward=1, backward=1):

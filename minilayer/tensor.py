@@ -103,7 +103,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
     """
     array = _array_from(data, None if dtype is None else as_dtype(dtype))
     if type(array) is np.ndarray:
-        array = np.array(array, order="C")
+        source, array = array, devices.empty(array.shape, array.dtype, array)
+        array[...] = source
     elif isinstance(data, TensorBase):
         array = devices.copy(array)
     return Tensor(array if device is None else devices.to_device(array, device), requires_grad=requires_grad)

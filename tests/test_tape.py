@@ -1088,6 +1088,15 @@ def test_tensors_from_tensors_and_arrays_of_others():
         np.array(ml.ones(2), dtype=np.float64, copy=False)
 
 
+def test_large_copies_lie_in_memory_of_our_own():
+    values = np.arange(30_001.0)[1:].reshape(-1, 3).T
+    x = ml.tensor(values)
+    assert x.array.ctypes.data % 64 == 0 and x.is_contiguous()
+    same(x, values)
+    shifted = np.frombuffer(b"x" + values.tobytes(), np.uint8)[1:].view(np.float64)     # not even aligned to 8
+    same(ml.tensor(shifted), values.reshape(-1))
+
+
 def test_comparing_with_arrays_and_others():
     x = ml.tensor([1, 2])
     for found in (x == np.array([1, 3]), np.array([1, 3]) == x):

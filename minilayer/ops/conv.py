@@ -5,6 +5,8 @@ Cross-correlation, as everywhere in deep learning: the window is not flipped. Th
 the input, gradient for the weight) are matrix multiplications that the kernels read straight out of the image; the
 matrix of windows (im2col) is never written to memory.
 """
+from math import prod as _product
+
 import cython
 
 from minilayer._ext.dispatch import Family, family
@@ -13,13 +15,6 @@ from minilayer.tape import Cost, Node, Op, apply
 
 conv = cython.declare(Family, family("conv"))
 reduce = cython.declare(Family, family("reduce"))
-
-
-def _product(shape):
-    n = 1
-    for d in shape:
-        n *= d
-    return n
 
 
 def _batched(x):

@@ -8,6 +8,8 @@ Take and its mirror image Spread (add rows into zeros) are each other's gradient
 Rules and placement are PyTorch's: ints are applied first; index arrays side by side put their axes in their place,
 index arrays with slices between them put theirs in front; a slice's step must be positive.
 """
+from math import prod as _size
+
 import numpy as np
 
 from minilayer._ext.dispatch import family
@@ -34,13 +36,6 @@ arithmetic = family("arithmetic")
 kernels = family("indexing")
 
 int64, boolean = np.dtype("int64"), np.dtype("bool")
-
-
-def _size(shape) -> int:
-    n = 1
-    for d in shape:
-        n *= d
-    return n
 
 
 def _nothing(x, shape):

@@ -4,6 +4,8 @@
 Both run on one kernel family that takes any strides, so nothing is copied to transpose a matrix or to repeat it along
 a batch. `linear` adds the bias and applies relu while a tile of the result is still in registers.
 """
+from math import prod as _product
+
 import cython
 
 from minilayer._ext.dispatch import Family, family
@@ -15,13 +17,6 @@ elementwise = cython.declare(Family, family("elementwise"))
 reduce = cython.declare(Family, family("reduce"))
 
 ACTIVATIONS = (None, "relu")
-
-
-def _product(shape):
-    n = 1
-    for d in shape:
-        n *= d
-    return n
 
 
 def _flipped(x):

@@ -3,19 +3,14 @@
 Max pooling keeps, for each output, the place its value came from, and backward sends the gradient there. Averages keep
 nothing: their gradient depends on shapes alone.
 """
+from math import prod as _product
+
 from minilayer._ext.dispatch import family
 from minilayer.device import contiguous, empty
 from minilayer.dtypes import int64
 from minilayer.tape import Cost, Op, apply
 
 kernels = family("pool")
-
-
-def _product(shape):
-    n = 1
-    for d in shape:
-        n *= d
-    return n
 
 
 def _pair(name, what, value, minimum):

@@ -6,6 +6,7 @@ an op, arrays keep the reduced axes with size 1 (`_kept`): so the kernels want t
 """
 import builtins
 from collections import namedtuple
+from math import prod as _size
 
 import numpy as np
 
@@ -35,10 +36,7 @@ def _left(shape, axes, keepdim) -> tuple:
 
 
 def _count(shape, axes) -> int:
-    n = 1
-    for d in axes:
-        n *= shape[d]
-    return n
+    return _size([shape[d] for d in axes])
 
 
 class _Reduction(Op):
@@ -61,13 +59,6 @@ class _Reduction(Op):
     def cost(self, shapes, out_shapes):
         n, m = _size(shapes[0]), _size(out_shapes[0])
         return Cost(n, n, 4 * (n + m), 4 * (n + m))
-
-
-def _size(shape) -> int:
-    n = 1
-    for d in shape:
-        n *= d
-    return n
 
 
 class Sum(_Reduction):

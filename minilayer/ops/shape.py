@@ -4,6 +4,8 @@ A view shares its source's memory, so it costs nothing and a write through it is
 incoming one, seen the other way round. Where strides do not allow a view, `reshape` copies first, by NumPy's rule.
 Basic indexing (`narrow`, `select`, slices) is in indexing.py.
 """
+from math import prod as _count
+
 import numpy as np
 
 from minilayer._ext.dispatch import family
@@ -38,13 +40,6 @@ def _integers(name, values) -> tuple:
         if not hasattr(v, "__index__") or isinstance(v, bool):
             raise TypeError(f"{name}: expected integers, got {v!r}")
     return tuple([v.__index__() for v in values])
-
-
-def _count(shape) -> int:
-    n = 1
-    for size in shape:
-        n *= size
-    return n
 
 
 def _complete_shape(name, shape, size, before) -> tuple:

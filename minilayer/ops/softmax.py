@@ -3,6 +3,8 @@
 cross_entropy is one operation rather than log_softmax and a pick: it keeps log(sum exp(x)) for each item, and
 backward makes the softmax again from it, so the probabilities are never written to memory.
 """
+from math import prod as _product
+
 from minilayer._ext.dispatch import family
 from minilayer.device import cast, contiguous, empty, empty_like, normalize_axis
 from minilayer.dtypes import int64
@@ -10,13 +12,6 @@ from minilayer.tape import Cost, Op, apply
 
 kernels = family("softmax")
 arithmetic = family("arithmetic")
-
-
-def _product(shape):
-    n = 1
-    for d in shape:
-        n *= d
-    return n
 
 
 def _check_float(name, x):
