@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-pytestmark = pytest.mark.skipif(not README.exists(), reason="the installed package comes without its README")
+pytestmark = pytest.mark.skipif(not (ROOT / ".ci" / "run").exists(), reason="only the checkout has what README names")
 
 
 def blocks(language):
