@@ -22,7 +22,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 import stubs  # noqa: E402
 
 EXT = Path("minilayer/_ext")
-ENGINE = [*(Path("minilayer", f"{name}.py") for name in ("state", "tape", "inplace", "tensor", "device")),
+ENGINE = [*(Path("minilayer", f"{name}.py") for name in (
+    "state", "device", "node", "versions", "gradients", "tape", "promotion", "views", "inplace", "tensor")),
           EXT / "dispatch.py",
           *sorted(p for p in Path("minilayer/ops").glob("*.py") if p.name != "__init__.py")]
 
@@ -53,7 +54,8 @@ DIRECTIVES = dict(initializedcheck=DEBUG, nonecheck=DEBUG, linetrace=COVERAGE, e
 # Kernels check nothing twice. The engine keeps Python's own rules (x[-1], IndexError, -7 // 2), since the same files
 # run uncompiled; annotations declare C types in the files named here, and are for readers elsewhere.
 KERNEL_DIRECTIVES = dict(boundscheck=DEBUG, wraparound=DEBUG, cdivision=True, annotation_typing=False)
-TYPED = ("minilayer.state", "minilayer.tape", "minilayer.inplace", "minilayer.tensor", "minilayer.ops.arithmetic")
+TYPED = tuple(f"minilayer.{name}" for name in (
+    "state", "node", "versions", "gradients", "tape", "inplace", "tensor", "ops.arithmetic"))
 
 
 def directives_of(name: str) -> dict:

@@ -22,7 +22,8 @@ except RuntimeError as error:       # a MINILAYER_... variable that makes no sen
 from minilayer.dtypes import boolean, float32, float64, int32, int64, result_type, uint8
 from minilayer.state import enable_grad, is_grad_enabled, no_grad, set_grad_enabled, thread_state
 from minilayer.tensor import Tensor
-from minilayer.tape import Op, apply, grad
+from minilayer.tape import Op, apply
+from minilayer.autograd import grad
 from minilayer.inplace import apply_inplace
 from minilayer.listing import Tape
 from minilayer.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state

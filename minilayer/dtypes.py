@@ -5,6 +5,7 @@ float32, float64, int64 = np.dtype("float32"), np.dtype("float64"), np.dtype("in
 int32, uint8, boolean = np.dtype("int32"), np.dtype("uint8"), np.dtype("bool")
 DTYPES = (float32, float64, int64, int32, uint8, boolean)
 
+_HALF = ("float16", "bfloat16")
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 _RANK = {boolean: 0, uint8: 1, int32: 2, int64: 3, float32: 4, float64: 5}
 
@@ -33,3 +34,20 @@ def result_type(*operands):
         if dtype is not None and (result is None or _CATEGORY[dtype.kind] > _CATEGORY[result.kind]):
             result = dtype
     return result
+
+
+def as_dtype(dtype):
+    """The NumPy dtype that a dtype argument (minilayer.float32, "float32", np.float32, float, int, bool) means."""
+    if dtype is float:
+        return float32
+    if dtype is int:
+        return int64
+    try:
+        found = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found not in DTYPES:
+        raise TypeError(f"dtype: expected one of {', '.join(map(str, DTYPES))}, got {dtype!r}"
+                        + ("; half precision is read from and written to files, and computed as float32"
+                           if str(dtype) in _HALF else ""))
+    return found

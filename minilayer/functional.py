@@ -8,6 +8,8 @@ import numpy as np
 
 from minilayer import device as devices
 from minilayer import random
+from minilayer.creation import as_tensor, from_dlpack, from_numpy, tensor
+from minilayer.dtypes import as_dtype
 from minilayer.ops.arithmetic import (
     add,
     div,
@@ -103,7 +105,7 @@ from minilayer.ops.shape import (
 )
 from minilayer.ops.softmax import cross_entropy, log_softmax, nll_loss, softmax
 from minilayer.tape import expect_tensor
-from minilayer.tensor import Tensor, as_dtype, as_tensor, from_dlpack, from_numpy, tensor
+from minilayer.tensor import Tensor
 
 __all__ = [name for name in dir() if not name.startswith("_")
            and name not in ("np", "devices", "random", "Tensor", "as_dtype", "expect_tensor")]

@@ -13,7 +13,7 @@ by element, to name the input, the index and both numbers. float64 only: in floa
 """
 import numpy as np
 
-from minilayer.tape import grad
+from minilayer.autograd import grad
 from minilayer.tensor import Tensor
 
 

@@ -11,8 +11,9 @@ import math
 import numpy as np
 
 from minilayer import random
+from minilayer.creation import from_numpy
 from minilayer.state import no_grad
-from minilayer.tensor import Tensor, from_numpy
+from minilayer.tensor import Tensor
 
 
 def _check(tensor, name):

@@ -1,1 +1,1 @@
-from minilayer.tape cimport Node, TensorBase
+from minilayer.node cimport Node, TensorBase

@@ -11,26 +11,12 @@ import cython
 
 from minilayer import device
 from minilayer._ext.dispatch import family
+from minilayer.node import Node, TensorBase, edge, record, set_maker, wrap
+from minilayer.promotion import cast, promote
 from minilayer.state import thread_state
-from minilayer.tape import (
-    UNRECORDED,
-    Node,
-    Op,
-    StridedView,
-    TensorBase,
-    ViewPart,
-    apply,
-    cast,
-    edge,
-    elementwise_cost,
-    note_versions,
-    promote,
-    record,
-    refuse_mixed_devices,
-    save_from,
-    set_maker,
-    wrap,
-)
+from minilayer.tape import UNRECORDED, Op, apply, elementwise_cost, refuse_mixed_devices
+from minilayer.versions import note_versions, save_from
+from minilayer.views import StridedView, ViewPart
 
 indexing = family("indexing")
 

@@ -1,4 +1,4 @@
-from minilayer.tape cimport TensorBase
+from minilayer.node cimport TensorBase
 
 cdef class Tensor(TensorBase):
     pass

@@ -12,129 +12,20 @@ import cython
 import numpy as np
 
 from minilayer import device as devices
-from minilayer import tape
-from minilayer.dtypes import DTYPES, boolean, float32, float64, int32, int64
+from minilayer import gradients, tape
+from minilayer.arrays import array_from
+from minilayer.dtypes import as_dtype, boolean, float32, float64, int32, int64
 from minilayer.inplace import apply_inplace
+from minilayer.node import TensorBase, register_tensor, wrap
 from minilayer.ops import arithmetic, elementwise, indexing, reduce
 from minilayer.ops import matmul as products
 from minilayer.ops import shape as shaping
-from minilayer.tape import TensorBase, cast, wrap
+from minilayer.promotion import cast
 
 _ADD, _SUB, _MUL, _DIV, _POW = (arithmetic.Add(), arithmetic.Sub(), arithmetic.Mul(), arithmetic.Div(),
                                 arithmetic.Pow())
-_HALF = ("float16", "bfloat16")
 _COMPARABLE = (TensorBase, numbers.Number, np.bool_, np.ndarray)
 float_ = float                      # the class below has a method of that name
-
-
-# ---- making tensors ----
-
-def as_dtype(dtype):
-    """The NumPy dtype that a dtype argument (minilayer.float32, "float32", np.float32, float, int, bool) means."""
-    if dtype is float:
-        return float32
-    if dtype is int:
-        return int64
-    try:
-        found = None if dtype is None else np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found is None or found not in DTYPES:
-        raise TypeError(f"dtype: expected one of {', '.join(map(str, DTYPES))}, got {dtype!r}"
-                        + ("; half precision is read from and written to files, and computed as float32"
-                           if str(dtype) in _HALF else ""))
-    return found
-
-
-def _array_from(data, dtype=None):
-    """An ndarray (or device array) of supported dtype from whatever people pass as data; no copy where none is needed."""
-    if isinstance(data, TensorBase):
-        data = data.array
-    if not isinstance(data, np.ndarray) and hasattr(data, "device_type"):
-        return data if dtype is None or data.dtype == dtype else devices.cast(data, dtype)
-    if isinstance(data, np.generic) or not isinstance(data, (np.ndarray, list, tuple)) and hasattr(data, "__array__"):
-        data = np.asarray(data)
-    if isinstance(data, np.ndarray):
-        array = data.view(np.ndarray) if type(data) is not np.ndarray else data
-        if not array.dtype.isnative:
-            array = array.astype(array.dtype.newbyteorder("="))
-        if not array.flags.writeable:           # a tensor's memory can be written
-            array = array.copy()
-    else:
-        try:
-            array = np.array(_without_tensors(data))
-        except ValueError as error:
-            raise ValueError(f"tensor: expected rows of equal length, got nested sequences that differ: {error}") from None
-        if dtype is None and array.dtype == float64 and not _has_numpy(data):
-            array = array.astype(float32)
-        if array.size == 0 and dtype is None and not _has_numpy(data):
-            array = array.astype(float32)
-    if array.dtype in DTYPES if dtype is None else array.dtype == dtype:
-        return array
-    if dtype is None or array.dtype.kind not in "fiub":
-        raise TypeError(f"tensor: expected {', '.join(map(str, DTYPES))}, got {array.dtype}"
-                        + ("; pass dtype=..." if array.dtype.kind in "fiu" else ""))
-    with np.errstate(invalid="ignore", over="ignore"):
-        return array.astype(dtype)
-
-
-def _without_tensors(data):
-    if isinstance(data, TensorBase):
-        return devices.to_device(data.array, "cpu")
-    if isinstance(data, (list, tuple)):
-        return [_without_tensors(x) for x in data]
-    return data
-
-
-def _has_numpy(data):
-    """Does nested data hold NumPy values or tensors, whose dtype is to be kept?"""
-    if isinstance(data, (list, tuple)):
-        return bool(data) and _has_numpy(data[0])
-    return isinstance(data, (np.ndarray, np.generic, TensorBase))
-
-
-def tensor(data, *, dtype=None, device=None, requires_grad=False):
-    """A tensor with a copy of `data`: numbers, nested sequences, an ndarray or a tensor.
-
-    An ndarray keeps its dtype; Python floats become float32, integers int64, bools bool.
-
-    >>> tensor([[1.0, 2.0], [3.0, 4.0]]).shape
-    (2, 2)
-    """
-    array = _array_from(data, None if dtype is None else as_dtype(dtype))
-    if type(array) is np.ndarray:
-        source, array = array, devices.empty(array.shape, array.dtype, array)
-        array[...] = source
-    elif isinstance(data, TensorBase):
-        array = devices.copy(array)
-    return Tensor(array if device is None else devices.to_device(array, device), requires_grad=requires_grad)
-
-
-def from_numpy(array):
-    """A tensor over an ndarray's own memory. Writes through either are seen by both, but not by the tape."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"from_numpy: expected an ndarray, got {type(array).__name__}; use minilayer.tensor(...)")
-    if not array.flags.writeable:
-        raise ValueError("from_numpy: expected a writeable ndarray, got a read-only one; pass array.copy()")
-    if not array.dtype.isnative:
-        raise ValueError(f"from_numpy: expected this machine's byte order, got {array.dtype.str!r}; use minilayer.tensor(array)")
-    return Tensor(array)
-
-
-def as_tensor(data, dtype=None, device=None):
-    """`data` as a tensor, without a copy where none is needed."""
-    if isinstance(data, Tensor):
-        return data.to(device, dtype) if device is not None or dtype is not None else data
-    array = _array_from(data, None if dtype is None else as_dtype(dtype))
-    return Tensor(array if device is None else devices.to_device(array, device))
-
-
-def from_dlpack(source):
-    """A tensor over the memory of any CPU object with `__dlpack__` (another library's array)."""
-    if not hasattr(source, "__dlpack__"):
-        raise TypeError(f"from_dlpack: expected an object with __dlpack__, got {type(source).__name__}; "
-                        "use minilayer.tensor(...)")
-    return from_numpy(np.from_dlpack(source))
 
 
 def _rebuild(cls, array, requires_grad):
@@ -163,7 +54,7 @@ class Tensor(TensorBase):
     __array_ufunc__ = None          # ndarray * Tensor comes here instead of dropping the graph
 
     def __init__(self, data, dtype=None, requires_grad=False):
-        self.array = _array_from(data, None if dtype is None else as_dtype(dtype))
+        self.array = array_from(data, None if dtype is None else as_dtype(dtype))
         if isinstance(data, TensorBase) and self.array is data.array:
             self.version = data.version_counter()
         if requires_grad:
@@ -314,7 +205,7 @@ class Tensor(TensorBase):
 
     @data.setter
     def data(self, value):
-        array = _array_from(value)
+        array = array_from(value)
         if array.dtype.kind != "f" and self.requires_grad:
             raise TypeError(f"data: expected float32 or float64 for a tensor that requires a gradient, got {array.dtype}")
         self.array = array
@@ -433,7 +324,7 @@ class Tensor(TensorBase):
 
     def retain_grad(self):
         """Keep this tensor's gradient in `.grad` at backward, though it is no leaf."""
-        tape.retain_grad(self)
+        gradients.retain_grad(self)
 
     @property
     def retains_grad(self):
@@ -441,7 +332,7 @@ class Tensor(TensorBase):
 
     def register_hook(self, hook):
         """Call `hook(gradient)` when this tensor's gradient is known; a tensor it returns takes the gradient's place."""
-        return tape.add_hook(self, hook)
+        return gradients.add_hook(self, hook)
 
     # ---- arithmetic ----
 
@@ -645,4 +536,4 @@ class Tensor(TensorBase):
     matmul = products.matmul
 
 
-tape.register_tensor(Tensor)
+register_tensor(Tensor)

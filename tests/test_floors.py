@@ -1,10 +1,13 @@
 """The floors of the house: imports go down only. Every import statement of the package is read, nothing is imported.
 
-    cli, train, jobs, plots, doctor > layers, optim, data, serialization > functional, init, gradcheck > tensor
-        > ops > tape, inplace, listing > device, random, cuda, dtypes, state, _ext
+    cli, train, jobs, plots, doctor > layers, optim, data, serialization > creation, functional, init, gradcheck > tensor
+        > ops > promotion, views, inplace, autograd, listing, arrays > tape > node, versions, gradients
+        > device, random, cuda, dtypes, state, _ext
 """
 import ast
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -14,10 +17,12 @@ import minilayer
 PACKAGE = Path(minilayer.__file__).parent
 FLOORS = [
     {"device", "random", "cuda", "_ext", "dtypes", "state"},
-    {"tape", "inplace", "listing"},
+    {"node", "versions", "gradients"},
+    {"tape"},
+    {"promotion", "views", "inplace", "autograd", "listing", "arrays"},
     {"ops"},
     {"tensor"},
-    {"functional", "init", "gradcheck"},
+    {"creation", "functional", "init", "gradcheck"},
     {"layers", "optim", "data", "serialization"},
     {"cli", "train", "jobs", "plots", "doctor", "__main__", "__init__"},
 ]
@@ -154,3 +159,32 @@ def test_the_walk_reads_cython():
             "from ..device import empty\n")
     found = imports(text, "minilayer._ext.a", False, cython=True)
     assert found == {"numpy", "minilayer._ext.runtime", "minilayer.device"}
+
+
+def lines_of_code(source: str) -> int:
+    """How many lines of a module hold code: docstrings, comments and empty lines are not counted."""
+    prose: set[int] = set()
+    for item in ast.walk(ast.parse(source)):
+        if isinstance(item, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(item, clean=False) is not None:
+            prose.update(range(item.body[0].lineno, item.body[0].end_lineno + 1))
+    blank = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    code: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in blank:
+            code.update(range(token.start[0], token.end[0] + 1))
+    return len(code - prose)
+
+
+def test_lines_of_code_leaves_prose_out():
+    assert lines_of_code('"""What it is."""\n# why\n\ndef f(x):\n    """More."""\n    return (x +\n            1)\n') == 3
+
+
+def test_the_reading_path_stays_short():
+    """What README says to read, in the order it says, can be read in an evening."""
+    readme = PACKAGE.parent / "README.md"
+    if not readme.exists():
+        pytest.skip("README.md is not installed with the package")
+    section = readme.read_text(encoding="utf-8").partition("## Read in this order")[2].partition("\nThen")[0]
+    path = [PACKAGE.parent / name for name in re.findall(r"minilayer/[\w/]+\.py", section)]
+    assert {"tensor.py", "tape.py", "train.py"} <= {p.name for p in path}
+    assert sum(lines_of_code(p.read_text(encoding="utf-8")) for p in path) < 1550

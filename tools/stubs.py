@@ -114,6 +114,8 @@ def outline(node: ast.stmt, fields: dict[str, list[str]], hidden: set[str]) -> l
     if isinstance(node, ast.Assign):
         names = [n for t in node.targets for n in (t.elts if isinstance(t, ast.Tuple) else [t])]
         return [ast.parse(f"{n.id}: Any").body[0] for n in names if isinstance(n, ast.Name)]
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "cython.compiled":    # (the other branch is ordinary Python)
+        return [n for n in node.orelse if isinstance(n, ast.ImportFrom)]
     return []
 
 

@@ -13,10 +13,13 @@ registers it; the value itself stays an ordinary attribute. `forward` is a few c
 """
 from collections import OrderedDict, namedtuple
 
+from minilayer.dtypes import as_dtype
+from minilayer.gradients import Hook
 from minilayer.ops.boundary import Boundary
+from minilayer.promotion import cast
 from minilayer.state import thread_state
-from minilayer.tape import Hook, apply, cast
-from minilayer.tensor import Tensor, as_dtype
+from minilayer.tape import apply
+from minilayer.tensor import Tensor
 
 PARAMETER, BUFFER, CHILD = "parameter", "buffer", "layer"
 LoadResult = namedtuple("LoadResult", "missing_keys unexpected_keys")

@@ -12,8 +12,10 @@ import cython
 from minilayer._ext.dispatch import Family, family
 from minilayer.device import broadcast_shapes, cast, empty, empty_broadcast, empty_like
 from minilayer.dtypes import boolean, float32, result_type
-from minilayer.tape import Node, Op, TensorBase, apply, apply2, constant, elementwise_cost, wrap
-from minilayer.tape import cast as cast_tensor
+from minilayer.node import Node, TensorBase, wrap
+from minilayer.promotion import cast as cast_tensor
+from minilayer.promotion import constant
+from minilayer.tape import Op, apply, apply2, elementwise_cost
 
 kernels = cython.declare(Family, family("arithmetic"))
 elementwise = family("elementwise")

@@ -1,6 +1,7 @@
 """A line across the graph where someone looks at all gradients that cross it. Layers' backward hooks stand on it."""
 from minilayer.device import copy
-from minilayer.tape import Op, elementwise_cost, wrap
+from minilayer.node import wrap
+from minilayer.tape import Op, elementwise_cost
 
 
 class Boundary(Op):

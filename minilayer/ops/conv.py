@@ -11,7 +11,8 @@ import cython
 
 from minilayer._ext.dispatch import Family, family
 from minilayer.device import contiguous, empty, is_contiguous
-from minilayer.tape import Cost, Node, Op, apply
+from minilayer.node import Node
+from minilayer.tape import Cost, Op, apply
 
 conv = cython.declare(Family, family("conv"))
 reduce = cython.declare(Family, family("reduce"))

@@ -5,8 +5,9 @@ reading a stored one.
 """
 from minilayer._ext.dispatch import family
 from minilayer.device import contiguous, device_of, empty_like, to_device
+from minilayer.node import TensorBase
 from minilayer.random import generator_for
-from minilayer.tape import Op, TensorBase, apply, elementwise_cost
+from minilayer.tape import Op, apply, elementwise_cost
 
 kernels = family("dropout")
 

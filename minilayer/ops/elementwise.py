@@ -13,8 +13,9 @@ import cython
 from minilayer._ext.dispatch import Family, family
 from minilayer.device import cast, empty, empty_like, full, zeros
 from minilayer.dtypes import boolean, float32
-from minilayer.tape import Node, Op, apply, elementwise_cost, expect_tensor
-from minilayer.tape import cast as cast_tensor
+from minilayer.node import Node
+from minilayer.promotion import cast as cast_tensor
+from minilayer.tape import Op, apply, elementwise_cost, expect_tensor
 
 kernels = cython.declare(Family, family("elementwise"))
 arithmetic = family("arithmetic")

@@ -29,8 +29,10 @@ from minilayer.device import (
 )
 from minilayer.device import to_device as move
 from minilayer.inplace import apply_inplace
-from minilayer.tape import NUMBERS, Cost, Op, TensorBase, apply, elementwise_cost, expect_tensor, wrap
-from minilayer.tape import cast as cast_tensor
+from minilayer.node import TensorBase, wrap
+from minilayer.promotion import NUMBERS
+from minilayer.promotion import cast as cast_tensor
+from minilayer.tape import Cost, Op, apply, elementwise_cost, expect_tensor
 
 arithmetic = family("arithmetic")
 kernels = family("indexing")

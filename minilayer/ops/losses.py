@@ -1,5 +1,5 @@
 """Losses made of other operations, through the operators of their arguments; so their gradients have gradients too."""
-from minilayer.tape import TensorBase
+from minilayer.node import TensorBase
 
 
 def mse_loss(x, target, reduction="mean"):

@@ -10,7 +10,8 @@ import cython
 
 from minilayer._ext.dispatch import Family, family
 from minilayer.device import broadcast_shapes, broadcast_to, contiguous, empty, empty_like
-from minilayer.tape import Cost, Node, Op, apply, apply2
+from minilayer.node import Node
+from minilayer.tape import Cost, Op, apply, apply2
 
 kernels = cython.declare(Family, family("matmul"))
 elementwise = cython.declare(Family, family("elementwise"))

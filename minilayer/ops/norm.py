@@ -8,7 +8,8 @@ from math import prod as _product
 from minilayer._ext.dispatch import family
 from minilayer.device import contiguous, empty, empty_like, full
 from minilayer.dtypes import float64
-from minilayer.tape import Cost, Op, TensorBase, apply
+from minilayer.node import TensorBase
+from minilayer.tape import Cost, Op, apply
 
 kernels = family("norm")
 

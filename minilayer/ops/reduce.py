@@ -12,8 +12,9 @@ import numpy as np
 
 from minilayer._ext.dispatch import family
 from minilayer.device import broadcast_to, empty, empty_like, full, normalize_axes, normalize_axis
-from minilayer.tape import Cost, Op, TensorBase, apply, expect_tensor
-from minilayer.tape import cast as cast_tensor
+from minilayer.node import TensorBase
+from minilayer.promotion import cast as cast_tensor
+from minilayer.tape import Cost, Op, apply, expect_tensor
 
 arithmetic = family("arithmetic")
 elementwise = family("elementwise")

@@ -23,7 +23,8 @@ from minilayer.device import (
     to_device,
     zeros,
 )
-from minilayer.tape import Cost, Op, apply, elementwise_cost, expect_tensor, wrap
+from minilayer.node import wrap
+from minilayer.tape import Cost, Op, apply, elementwise_cost, expect_tensor
 
 arithmetic = family("arithmetic")
 indexing = family("indexing")

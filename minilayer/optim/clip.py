@@ -3,10 +3,11 @@ import math
 
 import numpy as np
 
+from minilayer.creation import tensor
 from minilayer.device import device_of, is_contiguous, to_device, zeros
 from minilayer.optim.optimizer import check_number, kernels
 from minilayer.state import no_grad
-from minilayer.tensor import Tensor, tensor
+from minilayer.tensor import Tensor
 
 
 def _gradients(who, parameters) -> list:

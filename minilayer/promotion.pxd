@@ -1,0 +1,1 @@
+from minilayer.node cimport TensorBase
