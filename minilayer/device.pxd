@@ -1,2 +1,5 @@
+cpdef empty(shape, dtype, like)
 cpdef empty_like(x)
 cpdef empty_broadcast(name, a, b, dtype=*)
+cpdef is_contiguous(x)
+cpdef contiguous(x)

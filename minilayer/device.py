@@ -6,11 +6,16 @@ that vocabulary, the functions of this file and kernels, so that the same op run
 
 The third argument of `empty`, `zeros` and `full` is an array already on the wanted device.
 """
+import cython
 from numpy import dtype as dtype_of
 from numpy import may_share_memory, ndarray
 
-from minilayer._ext import runtime
 from minilayer._ext.dispatch import family
+
+if cython.compiled:
+    from cython.cimports.minilayer._ext import runtime
+else:
+    from minilayer._ext import runtime
 
 indexing = family("indexing")
 _devices: dict = {}

@@ -14,9 +14,11 @@ from minilayer._ext.dispatch import Family, family
 
 if cython.compiled:
     from cython.cimports.minilayer._ext.runtime import owns, same_dtype, same_shape
+    from cython.cimports.minilayer.device import empty, is_contiguous
     from cython.cimports.minilayer.node import Node, TensorBase, edge, wrap
 else:
     from minilayer._ext.runtime import owns, same_dtype, same_shape
+    from minilayer.device import empty, is_contiguous
     from minilayer.node import Node, TensorBase, edge, wrap
 
 ndarray = cython.declare(type, np.ndarray)
@@ -29,7 +31,7 @@ def added(held, owned, g):
     """held + g: in place where the tape owns `held`, else in a new array."""
     if isinstance(held, TensorBase):
         return held + g
-    total = held if owned else device.empty(held.shape, held.dtype, held)
+    total = held if owned else empty(held.shape, held.dtype, held)
     arithmetic.on(held).add(held, g, total)
     return total
 
@@ -69,7 +71,7 @@ def collect(leaf: TensorBase, g, private: cython.bint):
     held = leaf.grad
     if as_tensor:
         leaf.grad = held + g
-    elif held.node is not None or not device.is_contiguous(held.array) and 0 in held.array.strides:
+    elif held.node is not None or not is_contiguous(held.array) and 0 in held.array.strides:
         leaf.grad = wrap(added(held.array, False, g))
     else:
         if held.array is not g:     # (else the op added to it by itself: Node.gradient)
@@ -84,7 +86,7 @@ def sum_to(g, shape):
         lead = len(g.array.shape) - len(shape)
         dims = [i for i, n in enumerate(g.array.shape) if i < lead or (shape[i - lead] == 1 and n != 1)]
         return g.sum(dims, keepdim=True).reshape(shape) if dims else g.reshape(shape)
-    total = device.empty(shape, g.dtype, g)
+    total = empty(shape, g.dtype, g)
     reduce.on(g).sum(g, total.reshape((1,) * (g.ndim - len(shape)) + tuple(shape)))
     return total
 

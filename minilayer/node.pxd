@@ -5,9 +5,11 @@ cdef class Version:
     cdef public object site
 
 cdef class Check:
+    cdef int index
     cdef int place
     cdef Version counter
     cdef long long count
+    cdef Check next
 
 cdef class TensorBase:
     cdef readonly object array
@@ -32,7 +34,7 @@ cdef class Node:
     cdef readonly long long order
     cdef int outputs
     cdef tuple kept
-    cdef object checks
+    cdef Check checks
     cdef bint freed
     cdef object shapes
     cdef object mask

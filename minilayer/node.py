@@ -25,8 +25,8 @@ class Version:
 @cython.freelist(64)
 @cython.cclass
 class Check:
-    """Whose memory a saved array is (`place`: input 0, 1, ..., or output -1, -2, ...), and how often (`count`) that had
-    been changed, by its `counter`, when it was saved."""
+    """Whose memory saved array number `index` is (`place`: input 0, 1, ..., or output -1, -2, ...), and how often
+    (`count`) that had been changed, by its `counter`, when it was saved. `next`: the node's next Check."""
 
 
 @cython.cclass
@@ -149,7 +149,7 @@ class Node:
     #   recording  will a backward pass read what is saved?
     #   outputs    how many outputs it has
     #   kept       the saved arrays
-    #   checks     for each a Check, or None; `freed` once backward let them go
+    #   checks     the first Check of saved arrays that a tensor shares; `freed` once backward let them go
     #   shapes     the inputs' shapes, where the op broadcast them
     #   mask       during a restricted walk: which inputs matter
     #   hooks      {output: functions on its gradient, ~output: a weak reference to the tensor that retains it}
@@ -205,6 +205,7 @@ class Node:
 if not cython.compiled:
     for _field in ("op", "slots", "checks", "shapes", "mask", "hooks", "grad"):
         setattr(Node, _field, None)
+    Check.next = None
     Node.freed = Node.queued = Node.recording = False
     Node.order = 0
 _order = cython.declare(cython.longlong, 0)
@@ -244,12 +245,14 @@ UNRECORDED.ignore()
 
 def restore(node: Node, i):
     """Saved array i as a tensor in its place in the graph."""
-    array, found = node.kept[i], node.checks[i] if node.checks is not None else None
+    array = node.kept[i]
+    check: Check = node.checks
+    while check is not None and check.index != i:
+        check = check.next
     if array is None:
         return None
-    if found is None:
+    if check is None:
         return wrap(array)
-    check: Check = found
     if check.place < 0:
         return wrap_result(array, node, -1 - check.place)
     parent = node.parents[check.place]

@@ -35,13 +35,13 @@ if cython.compiled:
     )
     from cython.cimports.minilayer.node import Node, TensorBase, edge, record, wrap, wrap_result
     from cython.cimports.minilayer.state import State, current
-    from cython.cimports.minilayer.versions import check_versions, note_versions
+    from cython.cimports.minilayer.versions import check_versions, note_versions, note_versions2
 else:
     from minilayer._ext.runtime import same_dtype, same_shape, scalar_like
     from minilayer.gradients import added, alike, collect, describe, is_private, pass_hooks, run_hooks, sum_to
     from minilayer.node import Node, TensorBase, edge, record, wrap, wrap_result
     from minilayer.state import State, current
-    from minilayer.versions import check_versions, note_versions
+    from minilayer.versions import check_versions, note_versions, note_versions2
 
 ndarray = cython.declare(type, np.ndarray)
 
@@ -181,7 +181,7 @@ def apply2(op, a, b):
     if flags & _BROADCASTS and not (same_shape(x.array, result.array) and same_shape(y.array, result.array)):
         node.shapes = (x.array.shape, y.array.shape)
     if node.kept:
-        note_versions(node, (x, y), (result,))
+        note_versions2(node, x, y, result)
     return result
 
 

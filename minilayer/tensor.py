@@ -22,6 +22,11 @@ from minilayer.ops import matmul as products
 from minilayer.ops import shape as shaping
 from minilayer.promotion import cast
 
+if cython.compiled:
+    from cython.cimports.minilayer.tape import apply2
+else:
+    from minilayer.tape import apply2
+
 _ADD, _SUB, _MUL, _DIV, _POW = (arithmetic.Add(), arithmetic.Sub(), arithmetic.Mul(), arithmetic.Div(),
                                 arithmetic.Pow())
 _COMPARABLE = (TensorBase, numbers.Number, np.bool_, np.ndarray)
@@ -334,31 +339,31 @@ class Tensor(TensorBase):
         """Call `hook(gradient)` when this tensor's gradient is known; a tensor it returns takes the gradient's place."""
         return gradients.add_hook(self, hook)
 
-    # ---- arithmetic ----
+    # ---- arithmetic ----  (+ - * / apply their op at once: apply2 is what arithmetic.add(...) does)
 
     def __add__(self, other):
-        return arithmetic.add(self, other)
+        return apply2(_ADD, self, other)
 
     def __radd__(self, other):
-        return arithmetic.add(other, self)
+        return apply2(_ADD, other, self)
 
     def __sub__(self, other):
-        return arithmetic.sub(self, other)
+        return apply2(_SUB, self, other)
 
     def __rsub__(self, other):
-        return arithmetic.sub(other, self)
+        return apply2(_SUB, other, self)
 
     def __mul__(self, other):
-        return arithmetic.mul(self, other)
+        return apply2(_MUL, self, other)
 
     def __rmul__(self, other):
-        return arithmetic.mul(other, self)
+        return apply2(_MUL, other, self)
 
     def __truediv__(self, other):
-        return arithmetic.div(self, other)
+        return apply2(_DIV, self, other)
 
     def __rtruediv__(self, other):
-        return arithmetic.div(other, self)
+        return apply2(_DIV, other, self)
 
     def __floordiv__(self, other):
         return arithmetic.floor_divide(self, other)
