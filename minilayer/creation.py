@@ -1,10 +1,15 @@
-"""Making tensors from data that is there: numbers, sequences, NumPy's and other libraries' arrays."""
+"""Making tensors: from data that is there, of constants and ranges, of random numbers."""
+import math
+
 import numpy as np
 
 from minilayer import device as devices
+from minilayer import random
 from minilayer.arrays import array_from
 from minilayer.dtypes import as_dtype
 from minilayer.node import TensorBase
+from minilayer.ops.indexing import fitting
+from minilayer.tape import expect_tensor
 from minilayer.tensor import Tensor
 
 
@@ -50,3 +55,157 @@ def from_dlpack(source):
         raise TypeError(f"from_dlpack: expected an object with __dlpack__, got {type(source).__name__}; "
                         "use minilayer.tensor(...)")
     return from_numpy(np.from_dlpack(source))
+
+
+# ---- of constants, ranges and random numbers ----
+
+def _shape(name, sizes):
+    """A shape given as numbers or as one sequence, of a tensor that some memory could hold."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = tuple(sizes[0])
+    shape = tuple(_integer(name, "sizes", n) for n in sizes)
+    for n in shape:
+        if n < 0:
+            raise ValueError(f"{name}: expected sizes of 0 or more, got {shape}")
+    if math.prod(n or 1 for n in shape) >= 2**60:          # times 8 bytes: more than an address can tell apart
+        raise ValueError(f"{name}: expected sizes whose product is below 2**60, got {shape}; "
+                         "make it smaller, or work through it in parts")
+    return shape
+
+
+def _integer(name, what, n):
+    """n as an int, where it is a whole number of any type."""
+    try:
+        if not isinstance(n, bool):
+            return n.__index__()
+    except (AttributeError, TypeError):
+        pass
+    raise TypeError(f"{name}: expected {what} to be integers, got {n!r}")
+
+
+def _check_numbers(name, *values):
+    for v in values:
+        if isinstance(v, bool) or not isinstance(v, (int, float, np.integer, np.floating)):
+            raise TypeError(f"{name}: expected numbers, got {v!r}")
+
+
+def _made(array, requires_grad, device):
+    return Tensor(array if device is None else devices.to_device(array, device), requires_grad=requires_grad)
+
+
+def _on_cpu(shape, dtype):
+    return devices.empty(shape, as_dtype(dtype if dtype is not None else "float32"), _HOST)
+
+
+def _ours(values, dtype):
+    """NumPy's values in memory of our own (64-byte aligned where it is large), cast to dtype."""
+    array = _on_cpu(values.shape, dtype)
+    array[...] = values
+    return array
+
+
+_HOST = np.empty(0, np.float32)
+
+
+def empty(*size, dtype=None, device=None, requires_grad=False):
+    """A tensor of unset values (float32 unless given)."""
+    return _made(_on_cpu(_shape("empty", size), dtype), requires_grad, device)
+
+
+def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
+    """A tensor filled with one number, of the number's type (float32, int64 or bool) unless given."""
+    if dtype is None:
+        dtype = "bool" if isinstance(fill_value, bool) else "int64" if isinstance(fill_value, int) else "float32"
+    size = tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    _check_numbers("full", int(fill_value) if isinstance(fill_value, bool) else fill_value)
+    shape, dtype = _shape("full", size), as_dtype(dtype)
+    return _made(devices.full(shape, fitting("full", fill_value, dtype), dtype, _HOST), requires_grad, device)
+
+
+def zeros(*size, dtype=None, device=None, requires_grad=False):
+    """A tensor of zeros (float32 unless given)."""
+    return full(_shape("zeros", size), 0, dtype=dtype or "float32", device=device, requires_grad=requires_grad)
+
+
+def ones(*size, dtype=None, device=None, requires_grad=False):
+    """A tensor of ones (float32 unless given)."""
+    return full(_shape("ones", size), 1, dtype=dtype or "float32", device=device, requires_grad=requires_grad)
+
+
+def zeros_like(x, *, dtype=None, requires_grad=False):
+    """A tensor of zeros in the shape, dtype and place of another."""
+    expect_tensor("zeros_like", x)
+    return _made(devices.zeros(x.shape, x.dtype if dtype is None else as_dtype(dtype), x.array), requires_grad, None)
+
+
+def ones_like(x, *, dtype=None, requires_grad=False):
+    """A tensor of ones in the shape, dtype and place of another."""
+    expect_tensor("ones_like", x)
+    return _made(devices.full(x.shape, 1, x.dtype if dtype is None else as_dtype(dtype), x.array), requires_grad, None)
+
+
+def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
+    """The numbers start, start + step, ... below end (int64 for integers, else float32)."""
+    if end is None:
+        start, end = 0, start
+    _check_numbers("arange", start, end, step)
+    if step == 0:
+        raise ValueError("arange: expected a step other than 0, got 0")
+    start, end, step = (n.item() if isinstance(n, np.generic) else n for n in (start, end, step))
+    integers = not [n for n in (start, end, step) if not isinstance(n, int)]
+    kind = "int64" if integers else "float64"
+    try:
+        np.array([start, end, step], kind)
+        count = -((start - end) // step) if integers else math.ceil((end - start) / step)
+    except (OverflowError, ValueError):         # infinite, NaN or too large
+        raise ValueError(f"arange: expected finite numbers that fit in {kind}, got {start} to {end} in steps of {step}") from None
+    if (end - start) * step < 0:
+        raise ValueError(f"arange: expected end to lie in the step's direction, got {start} to {end} in steps of {step}")
+    _shape("arange", (count,))
+    return _made(_ours(np.arange(start, end, step), dtype or ("int64" if integers else "float32")), requires_grad, device)
+
+
+def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
+    """`steps` numbers from start to end, both included."""
+    _check_numbers("linspace", start, end)
+    steps = _integer("linspace", "steps", steps)
+    if steps < 0:
+        raise ValueError(f"linspace: expected steps >= 0, got {steps}")
+    _shape("linspace", (steps,))
+    return _made(_ours(np.linspace(start, end, steps), dtype), requires_grad, device)
+
+
+def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
+    """A matrix with ones on its diagonal, zeros elsewhere."""
+    n, m = _shape("eye", (n, n if m is None else m))
+    array = devices.zeros((n, m), as_dtype(dtype or "float32"), _HOST)
+    np.fill_diagonal(array, 1)
+    return _made(array, requires_grad, device)
+
+
+def rand(*size, rng=None, dtype=None, device=None, requires_grad=False):
+    """Numbers from U(0, 1)."""
+    return _made(random.uniform(_shape("rand", size), 0.0, 1.0, as_dtype(dtype or "float32"), rng), requires_grad, device)
+
+
+def randn(*size, rng=None, dtype=None, device=None, requires_grad=False):
+    """Numbers from N(0, 1)."""
+    return _made(random.normal(_shape("randn", size), 0.0, 1.0, as_dtype(dtype or "float32"), rng), requires_grad, device)
+
+
+def randint(low, high=None, size=(), *, rng=None, dtype=None, device=None):
+    """Integers from low (0 where it is left out: `randint(high, size=...)`) to high - 1."""
+    if high is None:
+        low, high = 0, low
+    elif isinstance(high, (tuple, list)):
+        low, high, size = 0, low, high
+    low, high = _integer("randint", "bounds", low), _integer("randint", "bounds", high)
+    if not low < high:
+        raise ValueError(f"randint: expected low < high, got {low} and {high}")
+    array = random.integers(_shape("randint", size if isinstance(size, (tuple, list)) else (size,)), low, high, rng)
+    return _made(array if dtype is None else _ours(array, dtype), False, device)
+
+
+def randperm(n, *, rng=None, device=None):
+    """The integers 0 ... n-1 in random order."""
+    return _made(random.permutation(_shape("randperm", (n,))[0], rng), False, device)

@@ -222,7 +222,10 @@ def bernoulli(shape, p=0.5, dtype=np.float32, rng=None) -> np.ndarray:
     """1 with probability p, else 0; p is a number or an array that broadcasts to the shape."""
     if not np.all((np.asarray(p) >= 0) & (np.asarray(p) <= 1)):
         raise ValueError(f"bernoulli: expected probabilities in [0, 1], got {p}")
-    return (uniform(shape, dtype=np.float64, rng=generator_for(rng, "bernoulli")) < p).astype(dtype)
+    draws = uniform(shape, dtype=np.float64, rng=generator_for(rng, "bernoulli"))
+    y = runtime.empty(draws.shape, np.dtype(dtype))
+    np.less(draws, p, out=y, casting="unsafe")
+    return y
 
 
 def permutation(n, rng=None) -> np.ndarray:
@@ -232,7 +235,9 @@ def permutation(n, rng=None) -> np.ndarray:
     if n < 0:
         raise ValueError(f"permutation: expected n of 0 or more, got {n}")
     keys = integers((int(n),), -(2**63), 2**63 - 1, generator_for(rng, "permutation"))
-    return np.argsort(keys, kind="stable")
+    y = runtime.empty(keys.shape, np.dtype("int64"))
+    y[...] = np.argsort(keys, kind="stable")
+    return y
 
 
 def random_seed(rng=None) -> int:

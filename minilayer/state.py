@@ -67,20 +67,6 @@ def is_grad_enabled() -> bool:
     return current().grad_enabled
 
 
-class set_grad_enabled:
-    """Record operations, or not, from now on in this thread; as a context manager, until its end."""
-
-    def __init__(self, mode):
-        self.before = [current().grad_enabled]
-        current().grad_enabled = bool(mode)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        current().grad_enabled = self.before[-1]
-
-
 class _GradMode:
     """A gradient mode for a `with` block, or for every call of a decorated function (of a generator: every step)."""
     mode = True
@@ -98,12 +84,14 @@ class _GradMode:
     def __exit__(self, *error):
         current().grad_enabled = self.before.pop()
 
-    def __call__(self, function):
-        cls = type(self)
+    def again(self):
+        """A mode of the same kind, for one call: calls may nest, and run in several threads."""
+        return type(self)()
 
+    def __call__(self, function):
         @functools.wraps(function)
         def wrapped(*args, **kwargs):
-            with cls():
+            with self.again():
                 return function(*args, **kwargs)
 
         @functools.wraps(function)
@@ -112,7 +100,7 @@ class _GradMode:
             resume, value = steps.send, None
             while True:
                 try:
-                    with cls():
+                    with self.again():
                         result = resume(value)
                 except StopIteration as end:
                     return end.value
@@ -131,3 +119,31 @@ class no_grad(_GradMode):
 class enable_grad(_GradMode):
     """Record again inside a `no_grad` block: `with enable_grad(): ...`, or as a decorator."""
     mode = True
+
+
+class set_grad_enabled(_GradMode):
+    """Record operations, or not, from now on in this thread; in a `with` statement, until the block's end; as a
+    decorator, only while the function runs."""
+
+    def __new__(cls, mode):
+        if not isinstance(mode, bool):
+            raise TypeError(f"set_grad_enabled: expected True or False, got {mode!r}")
+        self = super().__new__(cls)
+        self.mode = mode
+        self.before.append(current().grad_enabled)
+        current().grad_enabled = mode
+        return self
+
+    def __enter__(self):
+        current().grad_enabled = self.mode
+        return self
+
+    def __exit__(self, *error):
+        current().grad_enabled = self.before[0]
+
+    def again(self):
+        return set_grad_enabled(self.mode)
+
+    def __call__(self, function):
+        current().grad_enabled = self.before[0]
+        return super().__call__(function)

@@ -40,6 +40,11 @@ def _rebuild(cls, array, requires_grad):
     return made
 
 
+def _unpickle(cls, array, requires_grad):
+    """`_rebuild`, in memory of our own, which is aligned."""
+    return _rebuild(cls, devices.copy(array), requires_grad)
+
+
 def _all_bools(symbol, *operands):
     """Refuse to read `&` of numbers, which elsewhere works bit by bit."""
     for x in operands:
@@ -302,7 +307,7 @@ class Tensor(TensorBase):
         return made
 
     def __reduce__(self):
-        return _rebuild, (type(self), self._on_host(), self.wants_grad), self._attributes("pickle")
+        return _unpickle, (type(self), self._on_host(), self.wants_grad), self._attributes("pickle")
 
     def __setstate__(self, attributes):
         vars(self).update(attributes)

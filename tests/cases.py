@@ -523,15 +523,17 @@ SINGLE_DIMS = [((3, 5), 1), ((3, 5), 0), ((), 0), ((1,), 0), ((2, 3, 4), -2), ((
 OPS += [
     OpCase("sum", **over_dims(reduce.sum, shapes=(*DIMS, ((0,), 0), ((2, 0), 0))), op="reduce.Sum", second=True),
     OpCase("mean", **over_dims(reduce.mean), op="reduce.Mean", second=True),
-    OpCase("prod", **over_dims(reduce.prod, off_zero), op="reduce.Prod"),
-    OpCase("prod with zeros", lambda x: reduce.prod(x, 1), lambda rng: [(np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 1.5], [1.0, 2.0, -3.0]]),)],
-           op="reduce.Prod"),
-    OpCase("amax", **over_dims(reduce.amax, distinct), op="reduce.Max"),
-    OpCase("amin", **over_dims(reduce.amin, distinct), op="reduce.Min"),
-    OpCase("max over all", lambda x: reduce.max(x), each_shape(distinct, [(3, 5), (), (2, 3, 4)]), op="reduce.Max"),
-    OpCase("min over all", lambda x: reduce.min(x), each_shape(distinct, [(3, 5), (), (2, 3, 4)]), op="reduce.Min"),
-    OpCase("max", **over_dims(reduce.max, distinct, SINGLE_DIMS), op="reduce.MaxDim"),
-    OpCase("min", **over_dims(reduce.min, distinct, SINGLE_DIMS), op="reduce.MinDim"),
+    OpCase("prod", **over_dims(reduce.prod, off_zero), op="reduce.Prod", second=True),
+    OpCase("prod with zeros", lambda x: (reduce.prod(x, 1), reduce.prod(x), reduce.prod(x.reshape(3, 1, 3), (0, 1))),
+           lambda rng: [(np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 1.5], [1.0, 2.0, -3.0]]),)], op="reduce.Prod", second=True),
+    OpCase("square of extremes", lambda x: (reduce.amax((x + 9.0) ** 2, (0, -1)), reduce.min((x + 9.0) ** 2, 1).values), each_shape(distinct, [(2, 3, 4)]),
+           op=("reduce.Max", "reduce.MinDim"), second=True),
+    OpCase("amax", **over_dims(reduce.amax, distinct), op="reduce.Max", second=True),
+    OpCase("amin", **over_dims(reduce.amin, distinct), op="reduce.Min", second=True),
+    OpCase("max over all", lambda x: reduce.max(x), each_shape(distinct, [(3, 5), (), (2, 3, 4)]), op="reduce.Max", second=True),
+    OpCase("min over all", lambda x: reduce.min(x), each_shape(distinct, [(3, 5), (), (2, 3, 4)]), op="reduce.Min", second=True),
+    OpCase("max", **over_dims(reduce.max, distinct, SINGLE_DIMS), op="reduce.MaxDim", second=True),
+    OpCase("min", **over_dims(reduce.min, distinct, SINGLE_DIMS), op="reduce.MinDim", second=True),
     OpCase("argmax", **over_dims(reduce.argmax, distinct, SINGLE_DIMS), op="reduce.Argmax", differentiable=False),
     OpCase("argmin", **over_dims(reduce.argmin, distinct, SINGLE_DIMS), op="reduce.Argmin", differentiable=False),
     OpCase("any", **over_dims(lambda x, dim, keepdim: reduce.any(x > 0, dim, keepdim)), op="reduce.Any", differentiable=False),
@@ -543,7 +545,7 @@ OPS += [
            each_shape(normal, [(3, 5), (2, 3, 4)]), op="reduce.Std", second=True),
     OpCase("norm", **over_dims(lambda x, dim, keepdim: reduce.norm(x, 2, dim, keepdim), off_zero), op="reduce.Norm", second=True),
     OpCase("norms of other orders", lambda x: (reduce.norm(x, 1, 0), reduce.norm(x, 3, 1), reduce.norm(x, float("inf"))),
-           lambda rng: [(distinct(rng, (3, 5)) + 2.0,)], op=("reduce.Sum", "reduce.Max")),
+           lambda rng: [(distinct(rng, (3, 5)) + 2.0,)], op=("reduce.Sum", "reduce.Max"), second=True),
     OpCase("logsumexp", **over_dims(reduce.logsumexp), op="reduce.LogSumExp", second=True),
 ]
 
@@ -638,6 +640,10 @@ OPS += [
            op="indexing.Unslice", second=True),
     OpCase("getitem by places", lambda x: (x[[0, 2, 0, -1]], x[:, [1, 1]], x[[0, 1], :, [2, 0]], x[1:, [[0], [2]], 1], x[[]]),
            each_shape(normal, [(3, 4, 3)]), op="indexing.Take", second=True),
+    OpCase("getitem by a single bool", lambda x: (x[True], x[False], x[..., True], x[1, True], x[[0, 2], :, True], x[True, [0, 0]]),
+           each_shape(normal, [(3, 4)]), op=("indexing.Slice", "indexing.Take"), second=True),
+    OpCase("setitem by a single bool", set_item((1, True)),
+           lambda rng: [(normal(rng, (3, 4)), normal(rng, s)) for s in [(4,), (1, 4), ()]], op="indexing.Put", second=True),
     OpCase("getitem by a mask", lambda x, m, r: (x[m], x[r], x[r, :, [0, 1]], x[m, 0]),
            lambda rng: [(normal(rng, (3, 4, 3)), normal(rng, (3, 4), "bool"), MASK)], op="indexing.Take", second=True),
     OpCase("gradient of taking", lambda x, places: indexing.scatter_add(x, 0, places, x),
@@ -1260,7 +1266,7 @@ def off_kinks(rng, dtype):
 
 OPS += [
     OpCase("boundary", lambda a, b: ml.apply(Boundary(lambda gradients: gradients), a, b),
-           lambda rng: [(normal(rng, (3, 2)), normal(rng, (4,))), (normal(rng, ()), normal(rng, (0, 2)))],
+           lambda rng: [(normal(rng, s), normal(rng, t)) for s, t in [((3, 2), (4,)), ((), (0, 2)), ((3,), (3,))]],
            op="boundary.Boundary", second=True),
 ]
 LAYERS += [

@@ -285,11 +285,33 @@ def test_backward_hooks_see_every_input_in_its_place():
     found.values.sum().backward()
     layer(ml.tensor(3.0), x.detach())                   # nothing to hook to, and nothing said
     ((scale, dx, factor), (dy, index)), = seen
-    assert scale is factor is index is None
+    assert factor is index is None
+    assert scale.shape == () and scale.item() == 0.0    # no gradient was asked for, but it is a tensor
     assert dx.tolist() == [[0.0, 6.0]] and dy.tolist() == [1.0]
     layer.register_full_backward_hook(lambda _, dx, dy: (None, dx[1].double()))
     with pytest.raises(RuntimeError, match="Scaled: a backward hook returned .*float64.*expected None or a tensor in place of"):
         layer(ml.tensor(3.0), x).values.sum().backward()
+
+
+def test_backward_hooks_see_zeros_for_inputs_without_influence():
+    """As in PyTorch: where one input requires a gradient, all tensors among the inputs show one."""
+    class First(ml.Layer):
+        """y = 2 a, 3 b"""
+
+        def forward(self, a, b, n):
+            return a * 2.0, b * 3.0
+    layer, seen = First(), []
+    layer.register_full_backward_hook(lambda _, dx, dy: seen.append((dx, dy)))
+    a, b = ml.ones(2, requires_grad=True), ml.ones(3, dtype="float64", requires_grad=True)
+    layer(a, b, ml.tensor([1]))[0].sum().backward()
+    ((da, db, dn), (dy, dz)), = seen
+    assert da.tolist() == [2.0, 2.0] and dy.tolist() == [1.0, 1.0] and dz is None
+    assert db.tolist() == [0.0] * 3 and db.dtype == ml.float64 and b.grad.tolist() == [0.0] * 3
+    assert dn.tolist() == [0] and dn.dtype == ml.int64
+    seen.clear()
+    layer(a, b.detach(), 3)[0].sum().backward(create_graph=True)
+    ((da, db, dn), _), = seen
+    assert da.tolist() == [2.0, 2.0] and db.tolist() == [0.0] * 3 and dn is None
 
 
 def test_two_hooked_inputs_keep_their_gradients_apart():

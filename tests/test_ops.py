@@ -6,6 +6,7 @@ import importlib
 import inspect
 import math
 import pkgutil
+from math import nan
 
 import op_checks
 import pytest
@@ -15,6 +16,7 @@ from cases import OPS
 import minilayer as ml
 import minilayer.ops
 from minilayer import tape
+from minilayer.ops import reduce
 
 standin.register()
 DIFFERENTIABLE = [case for case in OPS if case.differentiable]
@@ -165,3 +167,15 @@ def test_gradients_of_two_uses_add_up(case, rng):
 def test_incoming_gradient_may_be_strided(case, rng):
     for sample in op_checks.samples(case, rng):
         op_checks.check_any_gradient_layout(case, sample)
+
+
+@pytest.mark.parametrize("call", [
+    lambda x: reduce.amax(x, 1), lambda x: reduce.amin(x, (0, 1)), lambda x: reduce.amax(x), lambda x: reduce.max(x, 1).values,
+    lambda x: reduce.min(x, 0, True).values], ids=["amax", "amin", "amax of all", "max", "min"])
+def test_both_tellings_share_among_equals_alike(call):
+    """(Gradient checks keep away from ties and NaN.)"""
+    for rows in ([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [1.0, 0.0, 3.0]], [[1.0, nan, nan], [2.0, nan, 5.0], [nan, 0.0, 0.0]]):
+        x = ml.tensor(rows, dtype="float64", requires_grad=True)
+        (first,) = ml.grad(call(x).sum(), x)
+        (second,) = ml.grad(call(x).sum(), x, create_graph=True)
+        assert first.tolist() == second.tolist()

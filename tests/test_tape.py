@@ -883,6 +883,35 @@ def test_modes_of_generators_and_bare_decorators():
     assert ml.is_grad_enabled()
 
 
+def test_set_grad_enabled_as_call_block_and_decorator():
+    def enabled():
+        return ml.is_grad_enabled()
+    quiet = ml.set_grad_enabled(False)(enabled)
+    assert ml.is_grad_enabled()                         # decorating changes nothing by itself
+    assert not quiet() and ml.is_grad_enabled()
+    assert quiet.__name__ == "enabled"
+
+    @ml.set_grad_enabled(True)
+    def recorded(depth):
+        yield enabled()
+        with ml.no_grad():
+            yield from recorded(depth - 1) if depth else ()
+        yield enabled()
+    with ml.no_grad():
+        assert list(recorded(2)) == [True] * 6 and not ml.is_grad_enabled()
+    ml.set_grad_enabled(False)
+    assert not ml.is_grad_enabled()
+    mode = ml.set_grad_enabled(True)
+    with ml.set_grad_enabled(False):
+        assert not ml.is_grad_enabled()
+    with mode:
+        assert ml.is_grad_enabled()
+    assert not ml.is_grad_enabled()                     # back to before `mode`
+    ml.set_grad_enabled(True)
+    with pytest.raises(TypeError, match="set_grad_enabled: expected True or False, got <function"):
+        ml.set_grad_enabled(enabled)
+
+
 def test_a_new_thread_starts_afresh():
     """The system gives a thread's number to another one as soon as it has ended."""
     seen = []

@@ -13,10 +13,11 @@ registers it; the value itself stays an ordinary attribute. `forward` is a few c
 """
 from collections import OrderedDict, namedtuple
 
+from minilayer.device import zeros
 from minilayer.dtypes import as_dtype
 from minilayer.gradients import Hook
 from minilayer.ops.boundary import Boundary
-from minilayer.promotion import cast
+from minilayer.promotion import cast, empty_of
 from minilayer.state import thread_state
 from minilayer.tape import apply
 from minilayer.tensor import Tensor
@@ -328,7 +329,8 @@ class Layer:
 
     def register_full_backward_hook(self, hook):
         """Call `hook(layer, grad_input, grad_output)` when the gradients of the layer's inputs are known; a tuple it
-        returns replaces grad_input. Both have one entry a positional input or output, None where it has no gradient."""
+        returns replaces grad_input. Both have one entry a positional input or output, None where it has no gradient; but
+        once one input requires a gradient, every tensor among them shows one, zeros where none came."""
         return Hook(self._backward_hooks, hook)
 
     def _call_with_hooks(self, inputs, kwargs):
@@ -391,14 +393,20 @@ class _BackwardHooks:
         self.waits = False              # for the gradients of the inputs
 
     @staticmethod
-    def _through(values, callback):
-        """Send the tensors that require gradients through a boundary, where `callback` is shown all values' gradients."""
+    def _through(values, callback, fill):
+        """Send the tensors that require gradients through a boundary, where `callback` is shown all values' gradients;
+        with `fill`, zeros in place of those of tensors that have none."""
         places = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
+        shapes = {i: (v.shape, empty_of(v.array)) for i, v in enumerate(values) if fill and isinstance(v, Tensor)}
+        count = len(values)
 
         def look(gradients):
-            shown = [None] * len(values)
+            shown = [None] * count
             for i, g in zip(places, gradients, strict=True):
                 shown[i] = g
+            for i, (shape, like) in shapes.items():
+                if shown[i] is None:
+                    shown[i] = Tensor(zeros(shape, like.dtype, like))
             seen = callback(tuple(shown))
             return tuple([seen[i] for i in places])
         if places:
@@ -409,14 +417,14 @@ class _BackwardHooks:
 
     def enter(self, inputs):
         values = list(inputs)
-        self.waits = self._through(values, self.run)
+        self.waits = self._through(values, self.run, True)
         self.inputs = len(values)
         return tuple(values)
 
     def leave(self, output):
         several = isinstance(output, (tuple, list))
         values = list(output) if several else [output]
-        self._through(values, self.on_output)
+        self._through(values, self.on_output, False)
         if hasattr(output, "_fields"):  # a namedtuple takes its values one by one
             return type(output)(*values)
         return type(output)(values) if several else values[0]

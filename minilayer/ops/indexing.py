@@ -36,8 +36,9 @@ from minilayer.tape import Cost, Op, apply, elementwise_cost, expect_tensor
 
 arithmetic = family("arithmetic")
 kernels = family("indexing")
+reductions = family("reduce")
 
-int64, boolean = np.dtype("int64"), np.dtype("bool")
+int32, int64, boolean = np.dtype("int32"), np.dtype("int64"), np.dtype("bool")
 
 
 def _nothing(x, shape):
@@ -156,14 +157,13 @@ def fill_(x, value):
         if value.array.ndim:
             raise ValueError(f"fill_: expected a number or a 0-d tensor, got shape {value.array.shape}")
         return _write("fill_", x, value)
-    return apply_inplace(Fill(_number("fill_", value, x)), x)
+    return apply_inplace(Fill(fitting("fill_", value, x.array.dtype)), x)
 
 
-def _number(name, value, x):
-    """A Python number that fits x's dtype; a float loses its fraction where that is an integer's."""
+def fitting(name, value, dtype):
+    """A number that fits a dtype, as it is (written into an integer, a float loses its fraction); an error otherwise."""
     if not isinstance(value, NUMBERS) or isinstance(value, np.complexfloating):
         raise TypeError(f"{name}: expected a number or a tensor, got {type(value).__name__}")
-    dtype = x.array.dtype
     try:
         if dtype.kind in "iu":
             least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
@@ -490,15 +490,16 @@ def _as_index_array(name, i, x):
 
 def parse_index(name, x, index):
     """(basic, advanced): a tuple of ints, slices and None to apply first, and {axis of what that gives: int64 or bool
-    array}. A mask of m dimensions stands at its first axis; the engine's `rows_of` spreads it."""
+    array}. A mask of m dimensions stands at its first axis; `rows_of` spreads it. A single bool is a mask of no
+    dimensions: a new axis of size 1 of which it takes all or nothing."""
     if not isinstance(index, tuple):
         index = (index,)
     items, used = [], 0
     for i in index:
-        if isinstance(i, (bool, np.bool_)):
-            raise IndexError(f"{name}: a single bool as index is not supported; use a mask of the tensor's shape")
         if not _is_basic(i):
-            if hasattr(i, "__index__") and not isinstance(i, (TensorBase, np.ndarray)):
+            if isinstance(i, (bool, np.bool_)):
+                i = _as_index_array(name, np.array(i), x)
+            elif hasattr(i, "__index__") and not isinstance(i, (TensorBase, np.ndarray)):
                 i = i.__index__()
             else:
                 i = _as_index_array(name, i, x)
@@ -532,7 +533,10 @@ def parse_index(name, x, index):
             count = i.ndim if i.dtype == boolean else 1
             if i.dtype == boolean:
                 if i.ndim == 0:
-                    raise IndexError(f"{name}: a mask of 0 dimensions is not supported")
+                    basic.append(None)
+                    advanced[place] = i.reshape((1,))
+                    place += 1
+                    continue
                 if i.shape != x.shape[axis:axis + count]:
                     raise IndexError(f"{name}: the mask's shape {i.shape} does not match the tensor's shape {x.shape} "
                                      f"at axis {axis}")
@@ -625,7 +629,7 @@ def setitem(x, index, value):
     if isinstance(value, (np.ndarray, list, tuple)):
         value = wrap(move(np.asarray(value, array.dtype), device_of(array)))
     elif not isinstance(value, TensorBase):
-        value = _number("setitem", value, x)
+        value = fitting("setitem", value, array.dtype)
     basic, advanced = parse_index("setitem", array, index)
     if not advanced:
         if not isinstance(value, TensorBase):
@@ -685,7 +689,7 @@ def masked_fill(x, mask, value):
             raise ValueError(f"masked_fill: expected a number or a 0-d tensor as value, got shape {value.array.shape}")
         value = cast_tensor(value, x.array.dtype)
     else:
-        value = _number("masked_fill", value, x)
+        value = fitting("masked_fill", value, x.array.dtype)
         if x.array.dtype.kind != "f" and not float(value).is_integer():
             raise TypeError(f"masked_fill: the value {value} does not fit in {x.array.dtype}; use x.float()")
         value = wrap(full((), value, x.array.dtype, x.array))
@@ -708,6 +712,7 @@ def _places(name, x, dim, index):
     axis = normalize_axis(name, dim, array.ndim)
     places = index.array if index.array.dtype == int64 else cast(index.array, int64)
     shape = array.shape or (1,)
+    _refuse_negative(name, places, axis, shape[axis])
     if places.ndim == 0:
         places = places.reshape((1,))
     if places.ndim != len(shape) or any([d != axis and n > shape[d] for d, n in enumerate(places.shape)]):
@@ -721,6 +726,17 @@ def _places(name, x, dim, index):
         except IndexError as error:
             raise IndexError(f"{name}: {error}") from None
     return flat
+
+
+def _refuse_negative(name, places, axis, size):
+    """Places in gather's and its like's index count from 0; only in x[...] do negative ones count from the end."""
+    if places.size:
+        least = empty((1,) * places.ndim, places.dtype, places)
+        reductions.on(places).min(places, least)
+        least = wrap(least).item()
+        if least < 0:
+            raise IndexError(f"{name}: index {least} is out of bounds for dimension {axis} with size {size}; "
+                             f"places count from 0 here, so add {size} to those that count from the end")
 
 
 def gather(x, dim, index):
@@ -738,7 +754,7 @@ def scatter(x, dim, index, src):
     if isinstance(src, TensorBase):
         src = cast_tensor(_corner("scatter", src, index), x.array.dtype)
     else:
-        src = wrap(full((), _number("scatter", src, x), x.array.dtype, x.array))
+        src = wrap(full((), fitting("scatter", src, x.array.dtype), x.array.dtype, x.array))
     return apply(Put(x.array.size, index.array.shape), x, src, wrap(flat))
 
 
@@ -765,6 +781,9 @@ def index_select(x, dim, index):
     if not isinstance(index, TensorBase) or index.array.ndim > 1:
         raise ValueError("index_select: expected a 1-d integer tensor as index, got "
                          + (f"shape {index.array.shape}" if isinstance(index, TensorBase) else type(index).__name__))
+    if index.array.dtype not in (int64, int32):
+        raise TypeError(f"index_select: expected int64 or int32 as index, got {index.array.dtype}; use .long()")
+    _refuse_negative("index_select", index.array, axis, x.array.shape[axis] if x.array.ndim else 1)
     return getitem(x, (slice(None),) * axis + (index.reshape(-1),))
 
 
@@ -790,8 +809,8 @@ def one_hot(x, num_classes=-1):
         if not array.size:
             raise ValueError("one_hot: cannot tell num_classes from no labels; pass it")
         num_classes = int(x.max().item()) + 1
-    if num_classes < 1:
-        raise ValueError(f"one_hot: expected num_classes above 0, got {num_classes}")
+    if not 0 < num_classes < 2**63:
+        raise ValueError(f"one_hot: expected num_classes above 0 and below 2**63, got {num_classes}")
     y = zeros((*array.shape, num_classes), int64, array)
     n = array.size
     if n:

@@ -12,7 +12,7 @@ import numpy as np
 
 from minilayer._ext.dispatch import family
 from minilayer.device import broadcast_to, empty, empty_like, full, normalize_axes, normalize_axis
-from minilayer.node import TensorBase
+from minilayer.node import TensorBase, wrap
 from minilayer.promotion import cast as cast_tensor
 from minilayer.tape import Cost, Op, apply, expect_tensor
 
@@ -38,6 +38,11 @@ def _left(shape, axes, keepdim) -> tuple:
 
 def _count(shape, axes) -> int:
     return _size([shape[d] for d in axes])
+
+
+def _places(n, like):
+    """0, 1, ..., n - 1 as a tensor on the device of another."""
+    return cumsum(wrap(full((n,), 1, int64, like.array)), 0) - 1
 
 
 class _Reduction(Op):
@@ -117,6 +122,21 @@ class Prod(_Reduction):
         kernels.on(x).prod_backward(x, dy.reshape(_kept(x.shape, self.axes)), dx)
         return dx
 
+    def backward_graph(self, node, dy):
+        x = node.saved_tensors[0]
+        dy = dy.reshape(_kept(x.shape, self.axes))
+        if not any(x == 0).item():
+            return dy * (prod(x, self.axes, True) / x)
+        # Rows of factors, each written n times; copy i has 1 in place of factor i, so that its product is what x_i is
+        # multiplied by. (n times the memory: for factors of 0 alone.)
+        order = [d for d in range(x.ndim) if d not in self.axes] + list(self.axes)
+        turned = x.permute(order)
+        rows = turned.reshape(*turned.shape[:len(order) - len(self.axes)], 1, _count(x.shape, self.axes))
+        n = rows.shape[-1]
+        place = _places(n, x)
+        others = prod(rows.expand(*rows.shape[:-2], n, n).masked_fill(place == place.reshape(n, 1), 1), -1)
+        return dy * others.reshape(turned.shape).permute([order.index(d) for d in range(x.ndim)])
+
     def cost(self, shapes, out_shapes):
         n, m = _size(shapes[0]), _size(out_shapes[0])
         return Cost(n, 4 * n, 4 * (n + m), 16 * n)
@@ -139,6 +159,14 @@ class Max(_Reduction):
         dx = empty_like(x)
         kernels.on(x).max_backward(x, y.reshape(kept), dy.reshape(kept), dx)
         return dx
+
+    def backward_graph(self, node, dy):
+        x, y = node.saved_tensors
+        kept = _kept(x.shape, self.axes)
+        y = y.reshape(kept)
+        others = ~((x == y) | ((x != x) & (y != y)))
+        share = dy.reshape(kept) / sum(~others, self.axes, True)
+        return share.expand(x.shape).masked_fill(others, 0)
 
 
 class Min(Max):
@@ -191,6 +219,14 @@ class MaxDim(_AlongAxis):
         line, kept = self.line_up(dx)
         kernels.on(dx).scatter_axis(dy.reshape(kept), index.reshape(kept), line, axis=self.axis)
         return dx
+
+    def backward_graph(self, node, dy, dindex):
+        index = node.saved_tensors[0]
+        if not self._shape:
+            return dy
+        kept = _kept(self._shape, (self.axis,))
+        place = _places(self._shape[self.axis], dy).reshape((-1,) + (1,) * (len(kept) - self.axis - 1))
+        return dy.reshape(kept).expand(self._shape).masked_fill(index.reshape(kept) != place, 0)
 
 
 class MinDim(MaxDim):

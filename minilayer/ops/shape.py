@@ -40,6 +40,8 @@ def _integers(name, values) -> tuple:
     for v in values:
         if not hasattr(v, "__index__") or isinstance(v, bool):
             raise TypeError(f"{name}: expected integers, got {v!r}")
+        if not -2**63 <= v.__index__() < 2**63:
+            raise ValueError(f"{name}: expected integers of 64 bits, got {v}")
     return tuple([v.__index__() for v in values])
 
 
