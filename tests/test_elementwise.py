@@ -1,4 +1,4 @@
-"""What the rows of cases.py cannot ask of the elementwise and arithmetic kernels: the error bounds that c/vecmath.h
+"""What the rows of cases/ cannot ask of the elementwise and arithmetic kernels: the error bounds that c/vecmath.h
 states, the same bits wherever a value stands, results written over inputs, and integer division at its edges."""
 import numpy as np
 import pytest

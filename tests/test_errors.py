@@ -1,7 +1,7 @@
 """Misuse raises, and the message finishes the sentence: which operation, what it expected, what came, what to do.
 
 A table: at least three kinds of misuse for every op's function, every layer and every command. Each family has one
-section, in the order of tests/cases.py.
+section, in the order of tests/cases/.
 """
 import contextlib
 import inspect

@@ -5,7 +5,8 @@ import types
 import numpy as np
 import pytest
 import test_kernels
-from cases import NUMBERS, KernelCase, binary
+from cases.arithmetic import binary
+from cases.base import NUMBERS, KernelCase
 
 CASE = KernelCase("madeup", "total", binary(), outs=(2,), strided=(0, 1, 2), dtypes=NUMBERS, special=True)
 HEAD = "import numpy as np\nfrom minilayer._ext import runtime\n"

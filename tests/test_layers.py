@@ -1,4 +1,4 @@
-"""Every layer, by the rows of LAYERS in cases.py: shapes, types, state, repr, batches, modes, gradients, devices."""
+"""Every layer, by the rows of LAYERS in cases/: shapes, types, state, repr, batches, modes, gradients, devices."""
 import builtins
 import copy
 import doctest
@@ -51,7 +51,7 @@ def layer_classes():
 
 def test_every_layer_has_a_row():
     missing = set(layer_classes()) - HOLDERS - {case.layer for case in LAYERS}
-    assert not missing, f"add rows to tests/cases.py for {sorted(missing)}"
+    assert not missing, f"add rows to tests/cases/ for {sorted(missing)}"
 
 
 @pytest.mark.parametrize("name", sorted(layer_classes()))

@@ -1,4 +1,4 @@
-"""Every op, by the rows of OPS in cases.py: what it computes, how its gradient flows, and where it runs.
+"""Every op, by the rows of OPS in cases/: what it computes, how its gradient flows, and where it runs.
 
 The checks themselves are in op_checks.py; here each is run over all samples of each row.
 """
@@ -46,7 +46,7 @@ def names_of(case):
 
 def test_every_op_has_a_row():
     missing = set(CLASSES) - {name for case in OPS for name in names_of(case)}
-    assert not missing, f"add rows to tests/cases.py for {sorted(missing)}"
+    assert not missing, f"add rows to tests/cases/ for {sorted(missing)}"
 
 
 @pytest.mark.parametrize("case", OPS, ids=str)

@@ -1,4 +1,4 @@
-"""Every CUDA kernel against its reference, in the simulator: the rows of tests/cases.py, at sizes it can bear.
+"""Every CUDA kernel against its reference, in the simulator: the rows of tests/cases/, at sizes it can bear.
 
 Outs begin poisoned, inputs must stay as they are, any strides are tried where the contract allows them, and an index
 outside an array's memory raises. Sums and exponentials are float32 in float32 kernels, where the reference takes

@@ -1,0 +1,139 @@
+"""Rows of the indexing family."""
+import math
+
+import numpy as np
+
+from cases.base import (
+    BIG,
+    EVERY,
+    NUMBERS,
+    SHAPES,
+    KernelCase,
+    OpCase,
+    each_shape,
+    few_values,
+    normal,
+    out,
+)
+from minilayer import tape
+from minilayer.ops import indexing
+
+
+def copy_samples(rng, dtype):
+    for x, y in [((3, 5), (3, 5)), ((), ()), ((1,), (1,)), ((0, 3), (0, 3)), ((), (2, 3)), ((4, 1), (2, 4, 6)), ((2, 3, 4), (2, 3, 4)),
+                 ((33, 31), (33, 31)), ((1, 17), (33, 17)), ((2, 1, 3, 2), (2, 5, 3, 2)), ((130, 140), (130, 140)), ((40000,), (40000,))]:
+        for y_dtype in EVERY if math.prod(y) < 1000 else (dtype, "float64"):
+            yield (normal(rng, x, dtype), out(y, y_dtype)), {}
+
+
+def fill_samples(rng, dtype):
+    for shape in [*SHAPES, BIG]:
+        for value in (0, 1, True, 2.5 if dtype[0] == "f" else 3):
+            yield (out(shape, dtype),), {"value": value}
+
+
+def flatten_index_samples(rng, dtype):
+    def places(size, *shape):
+        return rng.integers(-size, size, shape)
+    yield ((places(5, 4),), out((4,), "int64")), {"sizes": (5,)}
+    yield ((places(5, 3, 1), places(7, 4)), out((3, 4), "int64")), {"sizes": (5, 7)}
+    yield ((0, places(7, 4)), out((3, 4), "int64")), {"sizes": (3, 7)}
+    yield ((places(7, 3, 1), 1, places(2, 4)), out((3, 4), "int64")), {"sizes": (7, 4, 2), "strides": (100, 3, 1)}
+    yield ((np.array(-1),), out((), "int64")), {"sizes": (3,)}
+    yield ((places(2, 0, 1), 1), out((0, 3), "int64")), {"sizes": (2, 3)}
+    yield ((places(300, 300), 1), out((200, 300), "int64")), {"sizes": (300, 300)}
+
+
+ROW_NUMBERS = [(5, 3, 7), (1, 1, 1), (10, 1, 40), (0, 3, 0), (4, 0, 3), (3, 300, 50), (100, 40, 900)]       # rows of x, their length, indices
+
+
+def take_rows_samples(rng, dtype):
+    for rows, length, n in ROW_NUMBERS:
+        yield (normal(rng, (rows, length), dtype), rng.integers(0, max(rows, 1), n), out((n, length), dtype)), {}
+
+
+def write_rows_samples(rng, dtype):
+    for rows, length, n in ROW_NUMBERS:
+        yield (normal(rng, (rows, length), dtype), rng.integers(0, max(rows, 1), n), normal(rng, (n, length), dtype)), {}
+
+
+def nonzero_samples(rng, dtype):
+    for shape in [*SHAPES, (300, 70)]:
+        x = few_values(rng, shape, dtype)
+        for mask in (x, x.T):
+            yield (mask, out((np.count_nonzero(mask), mask.ndim), "int64")), {}
+
+
+KERNELS = [
+    KernelCase("indexing", "copy", copy_samples, outs=(1,), dtypes=EVERY, strided=(0, 1), bound=0),
+    KernelCase("indexing", "fill", fill_samples, outs=(0,), dtypes=EVERY, strided=(0,), bound=0),
+    KernelCase("indexing", "flatten_index", flatten_index_samples, outs=(1,), dtypes=("int64",), strided=(0, 1)),
+    KernelCase("indexing", "take_rows", take_rows_samples, outs=(2,), dtypes=EVERY, strided=(1, 2), bound=0, special=True),
+    KernelCase("indexing", "put_rows", write_rows_samples, inouts=(0,), dtypes=EVERY, strided=(1, 2), bound=0),
+    KernelCase("indexing", "add_rows", write_rows_samples, inouts=(0,), dtypes=NUMBERS, strided=(1, 2), bound=0, special=True),
+    KernelCase("indexing", "count_nonzero", lambda rng, dtype: [((few_values(rng, s, dtype),), {}) for s in [*SHAPES, (300, 70)]],
+               dtypes=EVERY, strided=(0,)),
+    KernelCase("indexing", "nonzero", nonzero_samples, outs=(1,), dtypes=EVERY, strided=(1,)),
+]
+
+
+def changed(f):
+    """f changes a fresh copy of x in place."""
+    def call(x, *others):
+        y = x * 1.0
+        f(y, *others)
+        return y
+    return call
+
+
+def set_item(index):
+    return changed(lambda y, v: indexing.setitem(y, index, v))
+
+
+MASK = np.array([True, False, True])
+
+OPS = [
+    OpCase("clone", indexing.clone, each_shape(normal), op="indexing.Clone", second=True),
+    OpCase("to_device", lambda x: indexing.to_device(x, "cpu"), each_shape(normal), op="indexing.ToDevice", second=True, standin=False),
+    OpCase("copy_", changed(indexing.copy_), lambda rng: [(normal(rng, (3, 5)), normal(rng, s)) for s in [(3, 5), (5,), (3, 1), ()]],
+           op="indexing.Copy", second=True),
+    OpCase("fill_", changed(lambda y, v: indexing.fill_(y, 2.0)), lambda rng: [(normal(rng, (3, 5)), None), (normal(rng, ()), None)],
+           op="indexing.Fill", second=True),
+    OpCase("getitem as a view", lambda x: (x[1], x[:, 1:], x[..., None, 0], x[-1, ::2], x[1:1]), each_shape(normal, [(3, 5), (2, 3, 4)]),
+           op="indexing.Slice", second=True),
+    OpCase("getitem, many slices of one tensor", lambda x: x[0] * x[1] + x[2] * x[0], each_shape(normal, [(3, 5)]), op="indexing.Slice",
+           second=True),
+    OpCase("gradient of a slice", lambda x: tape.apply(indexing.Unslice((1, slice(0, 6, 2)), (3, 7)), x), each_shape(normal, [(3,)]),
+           op="indexing.Unslice", second=True),
+    OpCase("getitem by places", lambda x: (x[[0, 2, 0, -1]], x[:, [1, 1]], x[[0, 1], :, [2, 0]], x[1:, [[0], [2]], 1], x[[]]),
+           each_shape(normal, [(3, 4, 3)]), op="indexing.Take", second=True),
+    OpCase("getitem by a single bool", lambda x: (x[True], x[False], x[..., True], x[1, True], x[[0, 2], :, True], x[True, [0, 0]]),
+           each_shape(normal, [(3, 4)]), op=("indexing.Slice", "indexing.Take"), second=True),
+    OpCase("setitem by a single bool", set_item((1, True)),
+           lambda rng: [(normal(rng, (3, 4)), normal(rng, s)) for s in [(4,), (1, 4), ()]], op="indexing.Put", second=True),
+    OpCase("getitem by a mask", lambda x, m, r: (x[m], x[r], x[r, :, [0, 1]], x[m, 0]),
+           lambda rng: [(normal(rng, (3, 4, 3)), normal(rng, (3, 4), "bool"), MASK)], op="indexing.Take", second=True),
+    OpCase("gradient of taking", lambda x, places: indexing.scatter_add(x, 0, places, x),
+           lambda rng: [(normal(rng, (3, 4)), rng.integers(0, 3, (3, 4)))], op="indexing.Spread", second=True),
+    OpCase("setitem by places", set_item((slice(None), [0, 2])), lambda rng: [(normal(rng, (3, 4)), normal(rng, s)) for s in [(3, 2), (2,), (3, 1), ()]],
+           op="indexing.Put", second=True),
+    OpCase("setitem by all places", set_item([2, 0, 1]), lambda rng: [(normal(rng, (3, 4)), normal(rng, (3, 4)))], op="indexing.Put", second=True),
+    OpCase("setitem in a view", set_item((slice(None), 1)), lambda rng: [(normal(rng, (3, 4)), normal(rng, s)) for s in [(3,), (1,), ()]],
+           op="indexing.PutSlice", second=True),
+    OpCase("setitem to a number", changed(lambda y: indexing.setitem(y, (0, slice(1, 3)), 2.0)), each_shape(normal, [(3, 4)]),
+           op="indexing.PutSlice", second=True),
+    OpCase("setitem by a mask", changed(lambda y, m, v: (indexing.setitem(y, m, 2.0), indexing.setitem(y, ~m, v))),
+           lambda rng: [(normal(rng, (3, 4)), MASK, normal(rng, (4,)))], op=("indexing.MaskedFill", "indexing.Put"), second=True),
+    OpCase("masked_fill", lambda x, m: (indexing.masked_fill(x, m, -2.0), indexing.masked_fill(x, m, x.sum())),
+           lambda rng: [(normal(rng, s), normal(rng, m, "bool")) for s, m in [((3, 4), (3, 4)), ((), ()), ((2, 3, 4), (3, 1)), ((4,), (3, 4))]],
+           op="indexing.MaskedFill", second=True),
+    OpCase("gather", lambda x, i: indexing.gather(x, 1, i), lambda rng: [(normal(rng, (3, 4)), rng.integers(0, 4, (3, 6))),
+                                                                       (normal(rng, (3, 4)), rng.integers(0, 4, (2, 1)))],
+           op="indexing.Take", second=True),
+    OpCase("scatter", lambda x, i, v: indexing.scatter(x, 1, i, v),
+           lambda rng: [(normal(rng, (3, 4)), np.array([[0, 3], [1, 2], [2, 0]]), normal(rng, (3, 2)))], op="indexing.Put", second=True),
+    OpCase("index_select", lambda x, i: indexing.index_select(x, 1, i), lambda rng: [(normal(rng, (3, 4)), np.array([1, 1, 3]))],
+           op="indexing.Take", second=True),
+    OpCase("masked_select", lambda x, m: indexing.masked_select(x, m), lambda rng: [(normal(rng, (3, 4)), normal(rng, (4,), "bool"))],
+           op="indexing.Take", second=True),
+]
