@@ -6,5 +6,5 @@ from minilayer.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRSchedule
 from minilayer.optim.optimizer import Optimizer
 from minilayer.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "CosineAnnealingLR", "LRScheduler", "LambdaLR", "Optimizer", "StepLR",
-           "clip_grad_norm_", "clip_grad_value_", "lr_scheduler"]
+__all__ = [name for name, value in list(vars().items()) if isinstance(value, type)]
+__all__ += ["clip_grad_norm_", "clip_grad_value_", "lr_scheduler"]
