@@ -366,3 +366,54 @@ P = param([1.0])
 def test_misuse(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+# ---- every optimizer ----
+
+EVERY = [cls for name, cls in vars(optim).items() if isinstance(cls, type) and issubclass(cls, Optimizer)
+         and name not in ("Optimizer", "CountingOptimizer")]
+
+
+def descend(params, optimizer, steps):
+    """Steps down a bowl whose bottom is not where any parameter starts."""
+    def closure():
+        optimizer.zero_grad()
+        loss = sum([((p - 1.5) ** 2 * (i + 1)).sum() for i, p in enumerate(params)])
+        loss.backward()
+        return loss
+    return [float(optimizer.step(closure)) for _ in range(steps)]
+
+
+def matrices(dtype="float64"):
+    rng = np.random.default_rng(3)
+    return [ml.tensor(rng.standard_normal(shape).astype(dtype), requires_grad=True) for shape in [(3, 4), (5, 2)]]
+
+
+@pytest.mark.parametrize("cls", EVERY)
+def test_every_optimizer_goes_down_and_on_from_its_state(cls, tmp_path):
+    params = matrices()
+    optimizer = cls(params, lr=0.02)
+    losses = descend(params, optimizer, 4)
+    assert losses[-1] < losses[0]
+    ml.save(optimizer.state_dict(), tmp_path / "optimizer.safetensors")
+    again = [ml.tensor(p.detach().numpy().copy(), requires_grad=True) for p in params]
+    other = cls(again, lr=0.5)
+    other.load_state_dict(ml.load(tmp_path / "optimizer.safetensors"))
+    assert other.param_groups[0]["lr"] == 0.02
+    descend(params, optimizer, 3)
+    descend(again, other, 3)
+    for p, q in zip(params, again, strict=True):
+        assert np.array_equal(p.detach().numpy(), q.detach().numpy())
+
+
+@pytest.mark.parametrize("cls", EVERY)
+def test_every_optimizer_refuses_a_negative_rate_and_parameters_of_integers(cls):
+    with pytest.raises(ValueError, match=f"{cls.__name__}: expected lr"):
+        cls(matrices(), lr=-1.0)
+    with pytest.raises(TypeError, match=f"{cls.__name__}: expected float32 or float64 parameters"):
+        cls([ml.tensor([[1, 2], [3, 4]])])
+
+
+def test_named_parameters_are_taken():
+    model = ml.Linear(2, 3)
+    assert len(Adam(model.named_parameters()).param_groups[0]["params"]) == 2

@@ -1,14 +1,14 @@
 """Adam and AdamW: steps of about lr in each direction, whatever the size of the gradient."""
-from minilayer.device import zeros
-from minilayer.optim.optimizer import Optimizer, check_number, kernels
+from minilayer.optim.optimizer import CountingOptimizer, check_implementation, check_number, check_pair, zeros_like
 
 
-class Adam(Optimizer):
+class Adam(CountingOptimizer):
     """p <- p - lr m^ / (sqrt(v^) + eps), with running means m of g and v of g^2, corrected for their start at zero:
 
         m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2,   m^ = m / (1 - b1^t),   v^ = v / (1 - b2^t)
 
-    g is the gradient plus weight_decay p. amsgrad divides by the largest v so far; maximize climbs instead.
+    g is the gradient plus weight_decay p (decoupled_weight_decay: AdamW). amsgrad divides by the largest v so far;
+    maximize climbs instead. foreach, capturable and fused have no effect: there is one implementation.
 
     >>> optimizer = Adam(model.parameters(), lr=1e-3)
 
@@ -16,40 +16,25 @@ class Adam(Optimizer):
     """
     STATE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
     NEEDED = ("step", "exp_avg", "exp_avg_sq")
-    decoupled = False
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, *,
-                 maximize=False):
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, *, foreach=None,
+                 maximize=False, capturable=False, differentiable=False, fused=None, decoupled_weight_decay=False):
+        check_implementation(type(self).__name__, differentiable)
         super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
-                                      maximize=maximize))
+                                      maximize=maximize, decoupled_weight_decay=decoupled_weight_decay))
 
     def check(self, name, group):
         for option in ("lr", "eps", "weight_decay"):
             check_number(name, option, group[option])
-        betas = group["betas"]
-        if not isinstance(betas, tuple) or len(betas) != 2:
-            raise TypeError(f"{name}: expected betas to be a pair of numbers, got {betas!r}")
-        for i, beta in enumerate(betas):
-            check_number(name, f"betas[{i}]", beta, below=1.0)
+        check_pair(name, "betas", group["betas"], below=1.0)
 
-    def key(self, state):
-        return state.get("step", 0)
-
-    def update(self, group, batch, hyper):
-        step, amsgrad = self.key(batch.states[0]) + 1, group["amsgrad"]
-        hyper[0], hyper[1] = group["lr"], step
-        like = batch.arrays[0]
-        kernels.on(like).adam(
-            batch.arrays, batch.grads, batch.kept("exp_avg", _zeros), batch.kept("exp_avg_sq", _zeros),
-            batch.kept("max_exp_avg_sq", _zeros) if amsgrad else None, self.on(like, hyper), betas=group["betas"],
-            eps=group["eps"], weight_decay=group["weight_decay"], decoupled=self.decoupled, amsgrad=amsgrad,
-            maximize=group["maximize"])
-        for state in batch.states:
-            state["step"] = step
-
-
-def _zeros(x):
-    return zeros(x.shape, x.dtype, x)
+    def rule(self, kernels, group, batch, hyper):
+        amsgrad = group["amsgrad"]
+        kernels.adam(
+            batch.arrays, batch.grads, batch.kept("exp_avg", zeros_like), batch.kept("exp_avg_sq", zeros_like),
+            batch.kept("max_exp_avg_sq", zeros_like) if amsgrad else None, hyper, betas=group["betas"],
+            eps=group["eps"], weight_decay=group["weight_decay"], decoupled=group["decoupled_weight_decay"],
+            amsgrad=amsgrad, maximize=group["maximize"])
 
 
 class AdamW(Adam):
@@ -58,8 +43,8 @@ class AdamW(Adam):
 
     Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
-    decoupled = True
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, amsgrad=False, *,
-                 maximize=False):
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+                 maximize=False, foreach=None, capturable=False, differentiable=False, fused=None):
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize,
+                         differentiable=differentiable, decoupled_weight_decay=True)

@@ -8,7 +8,7 @@ from operator import is_
 import numpy as np
 
 from minilayer._ext.dispatch import family
-from minilayer.device import contiguous, device_of, is_contiguous, to_device
+from minilayer.device import contiguous, device_of, is_contiguous, to_device, zeros
 from minilayer.state import enable_grad
 from minilayer.tensor import Tensor
 
@@ -73,6 +73,27 @@ class Batch:
         return Batch, ()            # copies and pickles of an optimizer make their own
 
 
+def check_pair(who, name, value, low=0.0, below=None):
+    """Two numbers, each as `check_number` wants it."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise TypeError(f"{who}: expected {name} to be a pair of numbers, got {value!r}")
+    for i, number in enumerate(value):
+        check_number(who, f"{name}[{i}]", number, low, below)
+
+
+def check_implementation(who, differentiable, capturable=False, foreach=None, fused=None):
+    """PyTorch's switches between its implementations. There is one here: it is fused over all parameters, and reads
+    what changes from arrays, so that it can be captured. It cannot be differentiated through."""
+    if differentiable:
+        raise ValueError(f"{who}: differentiable=True is not supported: steps are not recorded on the tape; write the "
+                         "update with tensors' own operations")
+
+
+def zeros_like(x):
+    """State that starts at 0."""
+    return zeros(x.shape, x.dtype, x)
+
+
 class Optimizer:
     """The base of all optimisers. A subclass names the arrays it keeps in STATE, checks its options in `check`, and
     updates a batch of parameters in `update`.
@@ -82,6 +103,7 @@ class Optimizer:
     """
     STATE: tuple = ()
     NEEDED: tuple = ()          # what the state of a parameter holds from its first step on
+    NUMBERS = 2                 # how many numbers of a step its kernel reads
 
     def __init__(self, params, defaults: dict):
         self.defaults = defaults
@@ -110,6 +132,8 @@ class Optimizer:
             raise ValueError(f"{name}: expected the options {', '.join(self.defaults)} in a group, "
                              f"got {', '.join(map(repr, sorted(map(str, unknown))))}")
         params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        if params and all(isinstance(p, tuple) and len(p) == 2 for p in params):        # (name, parameter), as PyTorch
+            params = [p for _, p in params]
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for i, p in enumerate(params):
             if not isinstance(p, Tensor):
@@ -126,7 +150,7 @@ class Optimizer:
         group = {**self.defaults, **group, "params": params}
         self.check(name, group)
         self.param_groups.append(group)
-        self._hyper.append(np.zeros(2))
+        self._hyper.append(np.zeros(self.NUMBERS))
         self._whole.append(None)
 
     def check(self, name: str, group: dict) -> None:
@@ -221,7 +245,7 @@ class Optimizer:
         """{"state": {i: {name: array or number}}, "param_groups": [options, "params": [i, ...]]}, parameter i being the
         i-th of all groups. On the CPU the arrays are the live ones: the next step changes them."""
         numbers = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
-        state = {numbers[id(p)]: {k: v if isinstance(v, int) else to_device(v, "cpu") for k, v in s.items()}
+        state = {numbers[id(p)]: {k: v if isinstance(v, (int, float)) else to_device(v, "cpu") for k, v in s.items()}
                  for p, s in self.state.items() if s}
         groups = [{**{k: v for k, v in g.items() if k != "params"}, "params": [numbers[id(p)] for p in g["params"]]}
                   for g in self.param_groups]
@@ -268,6 +292,8 @@ class Optimizer:
             if not 0 <= float(value) < 2**53:
                 raise ValueError(f"{who}: expected a step count of 0 or more, got {float(value)}")
             return int(float(value))
+        if name == "mu_product":
+            return float(value)
         array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
         if name in self.STATE and array.shape != p.shape:
             raise ValueError(f"{who}: expected {name} of shape {p.shape}, the parameter's, got {array.shape}")
@@ -279,3 +305,21 @@ class Optimizer:
         groups = [", ".join([f"{len(g['params'])} parameters", *[f"{k}={v}" for k, v in g.items() if k != "params"]])
                   for g in self.param_groups]
         return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+class CountingOptimizer(Optimizer):
+    """The base of optimisers that count a parameter's steps, under "step" in its state, as most rules need."""
+
+    def key(self, state):
+        return state.get("step", 0)
+
+    def update(self, group, batch, hyper):
+        step = self.key(batch.states[0]) + 1
+        hyper[0], hyper[1] = group["lr"], step
+        self.rule(kernels.on(batch.arrays[0]), group, batch, self.on(batch.arrays[0], hyper))
+        for state in batch.states:
+            state["step"] = step
+
+    def rule(self, kernels, group, batch, hyper):
+        """Update the parameters of a batch by a kernel; hyper = [lr, step]."""
+        raise NotImplementedError(f"{type(self).__name__}: a CountingOptimizer defines rule(...)")

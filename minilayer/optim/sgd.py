@@ -1,12 +1,13 @@
 """SGD: stochastic gradient descent with momentum, Nesterov momentum and weight decay."""
 from minilayer.device import empty_like
-from minilayer.optim.optimizer import Optimizer, check_number, kernels
+from minilayer.optim.optimizer import Optimizer, check_implementation, check_number, kernels
 
 
 class SGD(Optimizer):
     """p <- p - lr b,  where  b <- momentum b + (1 - dampening) g  (b = g at the first step, and without momentum).
 
     g is the gradient plus weight_decay p; nesterov steps along g + momentum b. maximize climbs instead.
+    foreach and fused have no effect: there is one implementation.
 
     >>> optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
 
@@ -15,7 +16,8 @@ class SGD(Optimizer):
     STATE = ("momentum_buffer",)
 
     def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, *,
-                 maximize=False):
+                 maximize=False, foreach=None, differentiable=False, fused=None):
+        check_implementation("SGD", differentiable)
         super().__init__(params, dict(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
                                       nesterov=nesterov, maximize=maximize))
 

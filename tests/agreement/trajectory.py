@@ -35,8 +35,7 @@ def optimizer_run(row, options, lib, dtype, mode, sample):
                     noise = lib.tensor(np.asarray(rng.standard_normal(tuple(p.shape))).astype(dtype))
                     p.grad = None if i == 1 and step < 2 and len(params) > 1 else noise
                 optimizer.step()
-            for i, p in enumerate(params):
-                result.arrays[f"parameter {i} after step {step + 1}"] = lib.array(p)
+            result.arrays[f"parameters after step {step + 1}"] = np.concatenate([lib.array(p).reshape(-1) for p in params])
         state = optimizer.state_dict()
         for i, entries in state["state"].items():
             for name, value in entries.items():

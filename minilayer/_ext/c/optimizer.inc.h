@@ -241,6 +241,226 @@ static int ML_NAME(adam_entry)(const ml_array *a, const void *settings)
     return ML_OK;
 }
 
+/* ---- RMSprop, Adagrad, Adadelta, Adamax, NAdam, RAdam, Rprop ----
+
+   Each is one loop over values, told here in the words of optimizer_reference.py: p the parameter, d its gradient
+   (with sign and decay), u, v, w its state; k[] the numbers that the entry worked out, on[] its switches. */
+
+#define rule_job ML_NAME(rule_job)
+typedef struct {
+    lists l;
+    double sign, decay, keep, k[8];
+    int has_decay, on[2], states;   /* how many state lists there are */
+} rule_job;
+
+#define RULE_LOOP(loop, type, sqrt_, fabs_, body) \
+    ML_INLINE void loop(int64_t n, type *restrict p, const type *restrict g, type *restrict u, type *restrict v, \
+                        type *restrict w, const rule_job *c, int has_decay, int on0, int on1) \
+    { \
+        const type sign = (type)c->sign, decay = (type)c->decay, keep = (type)c->keep; \
+        const type k0 = (type)c->k[0], k1 = (type)c->k[1], k2 = (type)c->k[2], k3 = (type)c->k[3]; \
+        const type k4 = (type)c->k[4], k5 = (type)c->k[5]; \
+        (void)u, (void)v, (void)w, (void)keep, (void)k1, (void)k2, (void)k3, (void)k4, (void)k5, (void)on0, (void)on1; \
+        for (int64_t i = 0; i < n; i++) { \
+            type d = sign * g[i]; \
+            if (has_decay) \
+                d = d + decay * p[i]; \
+            body(type, sqrt_, fabs_) \
+        } \
+    }
+
+/* (Both switches and the decay are told apart outside the loop, so that the loop has no branches.) */
+#define RULE_CASES(loop, type) \
+    do { \
+        type *p = (type *)a[k].data + lo, *state[3] = {NULL, NULL, NULL}; \
+        const type *g = (const type *)a[count + k].data + lo; \
+        for (int j = 0; j < c->states; j++) \
+            state[j] = (type *)a[(2 + j) * count + k].data + lo; \
+        if (c->on[1] && !c->on[0]) \
+            state[2] = state[1]; \
+        if (!c->on[0] && !c->on[1]) { \
+            if (c->has_decay) loop(n, p, g, state[0], state[1], state[2], c, 1, 0, 0); \
+            else loop(n, p, g, state[0], state[1], state[2], c, 0, 0, 0); \
+        } else if (c->on[0] && !c->on[1]) \
+            loop(n, p, g, state[0], state[1], state[2], c, c->has_decay, 1, 0); \
+        else if (!c->on[0]) \
+            loop(n, p, g, state[0], state[1], state[2], c, c->has_decay, 0, 1); \
+        else \
+            loop(n, p, g, state[0], state[1], state[2], c, c->has_decay, 1, 1); \
+    } while (0)
+
+#define RULE(name, body) \
+    RULE_LOOP(ML_NAME(name##_f32), float, sqrtf, fabsf, body) \
+    RULE_LOOP(ML_NAME(name##_f64), double, sqrt, fabs, body) \
+    static void ML_NAME(name##_task)(void *context, int64_t begin, int64_t end) \
+    { \
+        const rule_job *c = context; \
+        const ml_array *a = c->l.a; \
+        const int64_t count = c->l.count; \
+        OPTIMIZER_STRETCHES(&c->l, begin, end, k, lo, n) { \
+            if (a[k].dtype == ML_F32) \
+                RULE_CASES(ML_NAME(name##_f32), float); \
+            else \
+                RULE_CASES(ML_NAME(name##_f64), double); \
+        } \
+    }
+
+/* m of the moving averages: from the nearer end (k and new are beta and 1 - beta, near is the switch). */
+#define TOWARD(m, near, beta, fresh) ((near) ? (m) + (fresh) * (d - (m)) : d - (beta) * (d - (m)))
+
+#define RMSPROP(type, sqrt_, fabs_)         /* k: alpha, 1 - alpha, eps, -lr, momentum; on: centered, momentum */ \
+    u[i] = k0 * u[i] + k1 * d * d; \
+    type spread = u[i]; \
+    if (on0) { \
+        v[i] = TOWARD(v[i], k5 != 0, k0, k1); \
+        spread = u[i] - v[i] * v[i]; \
+    } \
+    type s = sqrt_(spread) + k2; \
+    if (on1) { \
+        w[i] = k4 * w[i] + d / s; \
+        p[i] = p[i] + k3 * w[i]; \
+    } else \
+        p[i] = p[i] + k3 * d / s;
+
+#define ADAGRAD(type, sqrt_, fabs_)         /* k: -rate, eps */ \
+    u[i] = u[i] + d * d; \
+    p[i] = p[i] + k0 * d / (sqrt_(u[i]) + k1);
+
+#define ADADELTA(type, sqrt_, fabs_)        /* k: rho, 1 - rho, eps, -lr */ \
+    u[i] = k0 * u[i] + k1 * d * d; \
+    type e = sqrt_(v[i] + k2) / sqrt_(u[i] + k2) * d; \
+    v[i] = k0 * v[i] + k1 * e * e; \
+    p[i] = p[i] + k3 * e;
+
+#define ADAMAX(type, sqrt_, fabs_)          /* k: b1, 1 - b1, b2, eps, step; on: m is near */ \
+    u[i] = TOWARD(u[i], on0, k0, k1); \
+    type old = k2 * v[i], big = fabs_(d) + k3; \
+    v[i] = old > big || old != old ? old : big; \
+    p[i] = p[i] + k4 * u[i] / v[i];
+
+#define NADAM(type, sqrt_, fabs_)           /* k: b1, 1 - b1, b2, 1 - b2, now, later; on: m is near */ \
+    const type eps = (type)c->k[6], whole = (type)c->k[7]; \
+    u[i] = TOWARD(u[i], on0, k0, k1); \
+    v[i] = k2 * v[i] + k3 * d * d; \
+    type s = sqrt_(v[i] / whole) + eps; \
+    p[i] = p[i] * keep + k4 * d / s + k5 * u[i] / s;
+
+#define RADAM(type, sqrt_, fabs_)           /* k: b1, 1 - b1, b2, 1 - b2, step, eps; on: m is near, rectified */ \
+    u[i] = TOWARD(u[i], on0, k0, k1); \
+    v[i] = k2 * v[i] + k3 * d * d; \
+    p[i] = p[i] * keep + (on1 ? k4 * u[i] / (sqrt_(v[i]) + k5) : k4 * u[i]);
+
+#define RPROP(type, sqrt_, fabs_)           /* k: etas, limits */ \
+    type turn = d * u[i]; \
+    type e = v[i] * (turn > 0 ? k1 : turn < 0 ? k0 : (type)1); \
+    e = e < k2 ? k2 : e; \
+    v[i] = e > k3 ? k3 : e; \
+    u[i] = turn < 0 ? (type)0 : d; \
+    p[i] = p[i] - (u[i] > 0 ? (type)1 : u[i] < 0 ? (type)-1 : u[i]) * v[i];
+
+RULE(rmsprop, RMSPROP)
+RULE(adagrad, ADAGRAD)
+RULE(adadelta, ADADELTA)
+RULE(adamax, ADAMAX)
+RULE(nadam, NADAM)
+RULE(radam, RADAM)
+RULE(rprop, RPROP)
+
+/* Look the lists over (`states` of them beside params and grads), and set what all rules share. */
+static int ML_NAME(rule_begin)(const ml_array *a, const ml_rule_settings *s, int states, int64_t numbers, rule_job *c)
+{
+    memset(c, 0, sizeof *c);
+    int status = ML_NAME(optimizer_lay)(a, s->count, 2 + states, &c->l);
+    if (status != ML_OK)
+        return status;
+    if (a[(2 + states) * s->count].size != numbers)
+        return ML_BAD_SHAPE;
+    const double lr = *(const double *)a[(2 + states) * s->count].data;
+    c->states = states;
+    c->sign = s->maximize ? -1 : 1;
+    c->decay = s->weight_decay;
+    c->has_decay = s->weight_decay != 0 && !s->decoupled;
+    c->keep = s->decoupled ? 1 - lr * s->weight_decay : 1;
+    return ML_OK;
+}
+
+#define RULE_ENTRY(name, states, numbers) \
+    static int ML_NAME(name##_entry)(const ml_array *a, const void *settings) \
+    { \
+        const ml_rule_settings *s = settings; \
+        rule_job c; \
+        int status = ML_NAME(rule_begin)(a, s, states, numbers, &c); \
+        if (status != ML_OK) \
+            return status; \
+        double *hyper = (double *)a[(2 + (states)) * s->count].data; \
+        ML_NAME(name##_numbers)(s, hyper, &c); \
+        ml_rt->parallel_for(ML_NAME(name##_task), &c, c.l.start[s->count], ADAM_GRAIN); \
+        return ML_OK; \
+    }
+
+static void ML_NAME(rmsprop_numbers)(const ml_rule_settings *s, double *hyper, rule_job *c)
+{
+    c->k[0] = s->beta1, c->k[1] = 1 - s->beta1, c->k[2] = s->eps, c->k[3] = -hyper[0], c->k[4] = s->momentum;
+    c->k[5] = 1 - s->beta1 < 0.5;
+    c->on[0] = s->centered, c->on[1] = s->momentum != 0;
+}
+RULE_ENTRY(rmsprop, 1 + (s->centered != 0) + (s->momentum != 0), 2)
+
+static void ML_NAME(adagrad_numbers)(const ml_rule_settings *s, double *hyper, rule_job *c)
+{
+    c->k[0] = -(hyper[0] / (1 + (hyper[1] - 1) * s->low)), c->k[1] = s->eps;
+}
+RULE_ENTRY(adagrad, 1, 2)
+
+static void ML_NAME(adadelta_numbers)(const ml_rule_settings *s, double *hyper, rule_job *c)
+{
+    c->k[0] = s->beta1, c->k[1] = 1 - s->beta1, c->k[2] = s->eps, c->k[3] = -hyper[0];
+}
+RULE_ENTRY(adadelta, 2, 2)
+
+static void ML_NAME(adamax_numbers)(const ml_rule_settings *s, double *hyper, rule_job *c)
+{
+    c->k[0] = s->beta1, c->k[1] = 1 - s->beta1, c->k[2] = s->beta2, c->k[3] = s->eps;
+    c->k[4] = -(hyper[0] / (1 - pow(s->beta1, hyper[1])));
+    c->on[0] = 1 - s->beta1 < 0.5;
+}
+RULE_ENTRY(adamax, 2, 2)
+
+static void ML_NAME(nadam_numbers)(const ml_rule_settings *s, double *hyper, rule_job *c)
+{
+    const double lr = hyper[0], t = hyper[1];
+    const double mu = s->beta1 * (1 - 0.5 * pow(0.96, t * s->momentum));
+    const double following = s->beta1 * (1 - 0.5 * pow(0.96, (t + 1) * s->momentum));
+    const double product = hyper[2] = (float)hyper[2] * (float)mu;     /* in float32, where PyTorch keeps it */
+    c->k[0] = s->beta1, c->k[1] = 1 - s->beta1, c->k[2] = s->beta2, c->k[3] = 1 - s->beta2;
+    c->k[4] = -lr * (1 - mu) / (1 - product), c->k[5] = -lr * following / (1 - product * following);
+    c->k[6] = s->eps, c->k[7] = 1 - pow(s->beta2, t);
+    c->on[0] = 1 - s->beta1 < 0.5;
+}
+RULE_ENTRY(nadam, 2, 3)
+
+static void ML_NAME(radam_numbers)(const ml_rule_settings *s, double *hyper, rule_job *c)
+{
+    const double lr = hyper[0], t = hyper[1], longest = 2 / (1 - s->beta2) - 1;
+    const double left = pow(s->beta2, t), length = longest - 2 * t * left / (1 - left);
+    double step = -lr / (1 - pow(s->beta1, t));
+    c->on[1] = length > 5;
+    if (c->on[1])
+        step *= pow((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length), 0.5)
+                * pow(1 - left, 0.5);
+    c->k[0] = s->beta1, c->k[1] = 1 - s->beta1, c->k[2] = s->beta2, c->k[3] = 1 - s->beta2;
+    c->k[4] = step, c->k[5] = s->eps;
+    c->on[0] = 1 - s->beta1 < 0.5;
+}
+RULE_ENTRY(radam, 2, 2)
+
+static void ML_NAME(rprop_numbers)(const ml_rule_settings *s, double *hyper, rule_job *c)
+{
+    (void)hyper;
+    c->k[0] = s->beta1, c->k[1] = s->beta2, c->k[2] = s->low, c->k[3] = s->high;
+}
+RULE_ENTRY(rprop, 2, 2)
+
 /* ---- the norm of all gradients, and scaling ---- */
 
 #define norm_job ML_NAME(norm_job)
@@ -338,6 +558,13 @@ static int ML_NAME(scale_entry)(const ml_array *a, const void *settings)
 static const optimizer_kernels ML_NAME(table) = {
     .sgd = ML_NAME(sgd_entry),
     .adam = ML_NAME(adam_entry),
+    .rmsprop = ML_NAME(rmsprop_entry),
+    .adagrad = ML_NAME(adagrad_entry),
+    .adadelta = ML_NAME(adadelta_entry),
+    .adamax = ML_NAME(adamax_entry),
+    .nadam = ML_NAME(nadam_entry),
+    .radam = ML_NAME(radam_entry),
+    .rprop = ML_NAME(rprop_entry),
     .norm_squared = ML_NAME(norm_squared_entry),
     .scale = ML_NAME(scale_entry),
 };
@@ -356,3 +583,16 @@ static const optimizer_kernels ML_NAME(table) = {
 #undef norm_job
 #undef NORM_LOOP
 #undef SCALE_LOOP
+#undef rule_job
+#undef RULE_LOOP
+#undef RULE_CASES
+#undef RULE
+#undef TOWARD
+#undef RMSPROP
+#undef ADAGRAD
+#undef ADADELTA
+#undef ADAMAX
+#undef NADAM
+#undef RADAM
+#undef RPROP
+#undef RULE_ENTRY
