@@ -36,6 +36,7 @@ from minilayer.layers import *
 from minilayer import optim
 from minilayer import data
 from minilayer.serialization import load, save
+from minilayer.weights import load_weights
 
 bool = boolean                      # minilayer.bool, as minilayer.float32: dtypes under PyTorch's names
 nn = layers                         # for code written as `nn.Linear`

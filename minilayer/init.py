@@ -158,3 +158,35 @@ def orthogonal_(tensor, gain=1.0, rng=None):
     q, r = np.linalg.qr(flat)
     q = q * np.sign(np.diag(r))
     return _write(tensor, (gain * (q.T if rows < columns else q)).reshape(tensor.shape).astype(tensor.dtype))
+
+
+def dirac_(tensor, groups=1):
+    """A convolution's weight (out, in, ...) that hands as many channels through as it can: 1 at the middle of the kernel
+    of channel i for output i, 0 elsewhere; in each of `groups` groups of outputs."""
+    _check(tensor, "dirac_")
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(f"init.dirac_: expected a weight of 3, 4 or 5 dimensions, got shape {tensor.shape}")
+    if isinstance(groups, bool) or not hasattr(groups, "__index__") or groups < 1 or tensor.shape[0] % groups:
+        raise ValueError(f"init.dirac_: expected groups to divide the {tensor.shape[0]} outputs, got {groups!r}")
+    values = np.zeros(tensor.shape, tensor.dtype)
+    outputs = tensor.shape[0] // groups
+    middle = tuple(n // 2 for n in tensor.shape[2:])
+    for group in range(groups):
+        for i in range(min(outputs, tensor.shape[1])):
+            values[(group * outputs + i, i, *middle)] = 1
+    return _write(tensor, values)
+
+
+def sparse_(tensor, sparsity, std=0.01, rng=None):
+    """A matrix of N(0, std^2) with a part `sparsity` of each column, at random places, set to 0 (Martens, 2010)."""
+    _check(tensor, "sparse_")
+    if tensor.ndim != 2:
+        raise ValueError(f"init.sparse_: expected a matrix, got shape {tensor.shape}")
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"init.sparse_: expected sparsity in [0, 1], got {sparsity}")
+    rows, columns = tensor.shape
+    values = random.normal(tensor.shape, 0.0, std, tensor.dtype, rng)
+    zeros = math.ceil(sparsity * rows)
+    for column in range(columns):
+        values[random.permutation(rows, rng)[:zeros], column] = 0
+    return _write(tensor, values)

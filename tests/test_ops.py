@@ -141,6 +141,7 @@ def test_gradient_of_gradient(case, rng):
 def test_both_tellings_of_backward(case, rng):
     for sample in op_checks.samples(case, rng):
         op_checks.check_both_tellings(case, sample)
+        op_checks.check_both_tellings_at_ties(case, sample)
 
 
 @pytest.mark.parametrize("case", [case for case in DIFFERENTIABLE if not case.second], ids=str)

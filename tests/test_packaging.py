@@ -311,6 +311,28 @@ def test_two_devs_take_turns(dev, tmp_path):
         waiter.stdin.write("\n")
 
 
+@pytest.mark.parametrize("arguments, named", [
+    ([], False), (["--slow"], False), (["-x", "-k", "tests"], False), (["tests/test_a.py::test_b", "-x"], True),
+])
+def test_dev_keeps_a_parts_files_unless_others_are_named(dev, tmp_path, arguments, named):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_a.py").write_text("")
+    assert dev.or_else(arguments, ["tests/cuda"]) == arguments + ["tests/cuda"] * (not named)
+
+
+def test_dev_keeps_rewritten_tests_out_of_the_tree(dev, monkeypatch, tmp_path):
+    """Where no bytecode shall be written, pytest's lies under .venv; what a test starts writes none."""
+    monkeypatch.setattr(dev, "PY", sys.executable)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    (tmp_path / "test_it.py").write_text(
+        "import subprocess, sys\ndef test_it():\n"
+        "    shown = subprocess.check_output([sys.executable, '-c', 'import sys; print(sys.dont_write_bytecode)'])\n"
+        "    assert shown == b'True\\n'\n")
+    done = subprocess.run(dev.pytest("test_it.py"), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "1 passed" in done.stdout and not done.stderr, done.stdout + done.stderr
+    assert list((tmp_path / ".venv" / "pycache").rglob("test_it*.pyc")) and not (tmp_path / "__pycache__").exists()
+
+
 def test_a_changed_file_is_built_again(dev, tmp_path):
     """The listing that spares a build moves with any source, any built module and the settings."""
     (tmp_path / "minilayer").mkdir()

@@ -141,7 +141,8 @@ def function_from(tree, module, name):
 
 
 def _called(call):
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    """The name of what is called; "kernel" where an expression chooses it."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "kernel")
 
 
 def mutants(tree):

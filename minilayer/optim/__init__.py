@@ -1,5 +1,5 @@
 """Optimisers, learning-rate schedules and gradient clipping. Read optimizer.py first, then sgd.py and adam.py."""
-from minilayer.optim import lr_scheduler
+from minilayer.optim import lr_scheduler, swa_utils
 from minilayer.optim.adafactor import Adafactor
 from minilayer.optim.adam import Adam, AdamW
 from minilayer.optim.adaptive import Adadelta, Adagrad, Adamax, NAdam, RAdam, RMSprop
@@ -12,4 +12,4 @@ from minilayer.optim.rprop import Rprop
 from minilayer.optim.sgd import SGD
 
 __all__ = [name for name, value in list(vars().items()) if isinstance(value, type)]
-__all__ += ["clip_grad_norm_", "clip_grad_value_", "lr_scheduler"]
+__all__ += ["clip_grad_norm_", "clip_grad_value_", "lr_scheduler", "swa_utils"]

@@ -3,7 +3,8 @@ import math
 
 from minilayer.device import zeros
 from minilayer.functional import clamp
-from minilayer.optim.optimizer import CountingOptimizer, check_implementation, check_number, zeros_like
+from minilayer.optim.checks import check_implementation, check_number
+from minilayer.optim.optimizer import CountingOptimizer, zeros_like
 from minilayer.state import no_grad
 from minilayer.tensor import Tensor
 

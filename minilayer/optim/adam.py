@@ -1,5 +1,6 @@
 """Adam and AdamW: steps of about lr in each direction, whatever the size of the gradient."""
-from minilayer.optim.optimizer import CountingOptimizer, check_implementation, check_number, check_pair, zeros_like
+from minilayer.optim.checks import check_implementation, check_number, check_pair
+from minilayer.optim.optimizer import CountingOptimizer, zeros_like
 
 
 class Adam(CountingOptimizer):

@@ -3,14 +3,8 @@
 foreach, capturable and fused have no effect anywhere here: there is one implementation.
 """
 from minilayer.device import full, to_device
-from minilayer.optim.optimizer import (
-    CountingOptimizer,
-    check_implementation,
-    check_number,
-    check_pair,
-    kernels,
-    zeros_like,
-)
+from minilayer.optim.checks import check_implementation, check_number, check_pair
+from minilayer.optim.optimizer import CountingOptimizer, kernels, zeros_like
 
 
 class RMSprop(CountingOptimizer):

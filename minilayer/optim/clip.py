@@ -5,7 +5,8 @@ import numpy as np
 
 from minilayer.creation import tensor
 from minilayer.device import device_of, is_contiguous, to_device, zeros
-from minilayer.optim.optimizer import check_number, kernels
+from minilayer.optim.checks import check_number
+from minilayer.optim.optimizer import kernels
 from minilayer.state import no_grad
 from minilayer.tensor import Tensor
 

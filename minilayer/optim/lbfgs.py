@@ -6,7 +6,8 @@ import numpy as np
 
 from minilayer.device import device_of, to_device
 from minilayer.functional import cat
-from minilayer.optim.optimizer import Optimizer, check_number
+from minilayer.optim.checks import check_number
+from minilayer.optim.optimizer import Optimizer
 from minilayer.state import enable_grad, no_grad
 from minilayer.tensor import Tensor
 

@@ -8,7 +8,8 @@ import math
 from bisect import bisect_right
 from collections import Counter
 
-from minilayer.optim.optimizer import Optimizer, check_number
+from minilayer.optim.checks import check_number
+from minilayer.optim.optimizer import Optimizer
 
 
 class LRScheduler:

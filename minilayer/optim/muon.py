@@ -2,7 +2,8 @@
 import math
 
 from minilayer.functional import clamp
-from minilayer.optim.optimizer import Optimizer, check_number, zeros_like
+from minilayer.optim.checks import check_number
+from minilayer.optim.optimizer import Optimizer, zeros_like
 from minilayer.state import no_grad
 from minilayer.tensor import Tensor
 

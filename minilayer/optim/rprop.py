@@ -1,6 +1,7 @@
 """Rprop: a step size for every value, which grows while the gradient keeps its sign and shrinks where it turns."""
 from minilayer.device import full
-from minilayer.optim.optimizer import CountingOptimizer, check_implementation, check_number, check_pair, zeros_like
+from minilayer.optim.checks import check_implementation, check_number, check_pair
+from minilayer.optim.optimizer import CountingOptimizer, zeros_like
 
 
 class Rprop(CountingOptimizer):

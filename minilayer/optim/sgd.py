@@ -1,6 +1,7 @@
 """SGD: stochastic gradient descent with momentum, Nesterov momentum and weight decay."""
 from minilayer.device import empty_like
-from minilayer.optim.optimizer import Optimizer, check_implementation, check_number, kernels
+from minilayer.optim.checks import check_implementation, check_number
+from minilayer.optim.optimizer import Optimizer, kernels
 
 
 class SGD(Optimizer):
