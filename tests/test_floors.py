@@ -1,7 +1,8 @@
 """The floors of the house: imports go down only. Every import statement of the package is read, nothing is imported.
 
-    cli, train, jobs, plots, doctor > layers, optim, data, serialization > creation, functional, init, gradcheck > tensor
-        > ops > promotion, views, inplace, autograd, listing, arrays > tape > node, versions, gradients
+    cli, train, jobs, plots, doctor > layers, optim, data, serialization, weights
+        > creation, functional, composed, multihead, init, gradcheck > tensor > ops
+        > promotion, views, inplace, autograd, listing, arrays > tape > node, versions, gradients
         > device, random, cuda, dtypes, state, _ext
 """
 import ast
@@ -22,13 +23,13 @@ FLOORS = [
     {"promotion", "views", "inplace", "autograd", "listing", "arrays"},
     {"ops"},
     {"tensor"},
-    {"creation", "functional", "init", "gradcheck"},
-    {"layers", "optim", "data", "serialization"},
+    {"creation", "functional", "composed", "init", "gradcheck", "multihead"},
+    {"layers", "optim", "data", "serialization", "weights"},
     {"cli", "train", "jobs", "plots", "doctor", "__main__", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 ANYWHERE = {"_pure"}            # the import finder, which __init__ puts in place before everything else
-LAYER_MAY = {"layers", "functional", "init", "ops", "tensor", "random"}
+LAYER_MAY = {"layers", "functional", "multihead", "init", "ops", "tensor", "random", "state"}
 
 
 def module_name(path: Path, package: Path = PACKAGE) -> str:
