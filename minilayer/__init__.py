@@ -34,10 +34,10 @@ from minilayer.gradcheck import gradcheck, gradgradcheck
 from minilayer import layers
 from minilayer.layers import *
 from minilayer import optim
+from minilayer import nn        # PyTorch's name for the layers
 from minilayer import data
 from minilayer.serialization import load, save
 from minilayer.weights import load_weights
 
 bool = boolean                      # minilayer.bool, as minilayer.float32: dtypes under PyTorch's names
-nn = layers                         # for code written as `nn.Linear`
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
 """The floors of the house: imports go down only. Every import statement of the package is read, nothing is imported.
 
-    cli, train, jobs, plots, doctor > layers, optim, data, serialization, weights
+    cli, train, jobs, plots, doctor > nn, models > layers, optim, data, serialization, weights
         > creation, functional, composed, multihead, init, gradcheck > tensor > ops
         > promotion, views, inplace, autograd, listing, arrays > tape > node, versions, gradients
         > device, random, cuda, dtypes, state, _ext
@@ -25,6 +25,7 @@ FLOORS = [
     {"tensor"},
     {"creation", "functional", "composed", "init", "gradcheck", "multihead"},
     {"layers", "optim", "data", "serialization", "weights"},
+    {"nn", "models"},
     {"cli", "train", "jobs", "plots", "doctor", "__main__", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -98,7 +98,7 @@ def compare(row, ours, torch, failures):
             continue
         for name, exact in theirs.arrays.items():
             exact = np.asarray(exact)
-            if name == "state names" or exact.dtype != np.float64:
+            if name == "state names" or np.asarray(mine32.arrays[name]).dtype != np.float32:
                 continue
             mine_error, allowed = error_of(mine32.arrays[name], exact), max(2 * error_of(theirs32.arrays[name], exact), 1e-6)
             if row.bound[1]:

@@ -1,0 +1,7 @@
+"""PyTorch's names for the places of things: code that says `from torch import nn` ports by its imports.
+
+The layers are in minilayer/layers, the functions in functional.py; nothing is defined here.
+"""
+from minilayer import functional, init
+from minilayer.layers import *
+from minilayer.nn import utils
