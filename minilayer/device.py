@@ -1,8 +1,9 @@
 """Where arrays live, and how ops ask for them.
 
 On the CPU an array is a NumPy array; on another device it is an array class of that device with the same small
-vocabulary: shape, strides (bytes), dtype, ndim, size, reshape, transpose, basic slicing, and `device_type`. An op uses
-that vocabulary, the functions of this file and kernels, so that the same op runs wherever its arrays live.
+vocabulary: shape, strides (bytes), dtype, ndim, size, reshape, transpose, basic slicing, and `device_type`; this file
+asks it besides for `is_contiguous` and `address`. An op uses that vocabulary, the functions of this file and kernels, so
+that the same op runs wherever its arrays live.
 
 The third argument of `empty`, `zeros` and `full` is an array already on the wanted device.
 """
@@ -109,14 +110,7 @@ def cast(x, dtype):
 
 def is_contiguous(x) -> bool:
     """Does x lie in C order without gaps?"""
-    if type(x) is ndarray:
-        return runtime.is_contiguous(x)
-    step = x.dtype.itemsize
-    for size, stride in zip(reversed(x.shape), reversed(x.strides), strict=True):
-        if size != 1 and stride != step:
-            return x.size == 0
-        step *= size
-    return True
+    return runtime.is_contiguous(x) if type(x) is ndarray else x.is_contiguous
 
 
 def contiguous(x):

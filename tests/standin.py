@@ -28,6 +28,7 @@ class StandinArray:
     ndim = property(lambda self: self._hidden.ndim)
     size = property(lambda self: self._hidden.size)
     owns = property(lambda self: runtime.owns(self._hidden))
+    is_contiguous = property(lambda self: runtime.is_contiguous(self._hidden))
     address = property(lambda self: self._hidden.ctypes.data)
 
     def reshape(self, *shape):

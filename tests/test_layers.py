@@ -340,3 +340,15 @@ def test_a_parameter_in_place_of_a_passing_buffer_is_saved():
     assert "scale" not in layer.state_dict()
     layer.scale = ml.Parameter(ml.ones(1))
     assert "scale" in layer.state_dict()
+
+
+def test_a_buffer_that_is_assigned_is_registered():
+    layer = ml.Layer()
+    layer.kept, layer.lost = ml.nn.Buffer(ml.ones(2)), ml.nn.Buffer(ml.zeros(3), persistent=False)
+    assert [n for n, _ in layer.named_buffers()] == ["kept", "lost"] and list(layer.state_dict()) == ["kept"]
+    layer.lost = ml.nn.Buffer(ml.zeros(3))
+    assert list(layer.state_dict()) == ["kept", "lost"]
+    layer.kept = ml.ones(2) * 2                         # a plain tensor may take its place
+    assert layer.state_dict()["kept"].tolist() == [2.0, 2.0]
+    with pytest.raises(TypeError, match="kept"):
+        layer.kept = 3

@@ -19,40 +19,14 @@ def _by_type(f, of_bool):
     return lambda real: of_bool if real is m.np.bool_ else f
 
 
-def _truth(f):
-    """A comparison as a byte."""
-    return lambda source, target: f
-
-
-_add = Map("arithmetic.add", _by_type(lambda a, b: a + b, lambda a, b: a | b), 2, _ANY)
-_sub = Map("arithmetic.sub", lambda real: lambda a, b: a - b, 2, NUMBERS)
-_mul = Map("arithmetic.mul", _by_type(lambda a, b: a * b, lambda a, b: a & b), 2, _ANY)
-_div = Map("arithmetic.div", lambda real: lambda a, b: a / b, 2, FLOATS)
-_maximum = Map("arithmetic.maximum", lambda real: lambda a, b: larger(a, b), 2, _ANY)
-_minimum = Map("arithmetic.minimum", lambda real: lambda a, b: smaller(a, b), 2, _ANY)
-_eq = Map("arithmetic.eq", _truth(lambda a, b: m.np.uint8(a == b)), 2, _TO_BOOL)
-_ne = Map("arithmetic.ne", _truth(lambda a, b: m.np.uint8(a != b)), 2, _TO_BOOL)
-_lt = Map("arithmetic.lt", _truth(lambda a, b: m.np.uint8(a < b)), 2, _TO_BOOL)
-_le = Map("arithmetic.le", _truth(lambda a, b: m.np.uint8(a <= b)), 2, _TO_BOOL)
-_gt = Map("arithmetic.gt", _truth(lambda a, b: m.np.uint8(a > b)), 2, _TO_BOOL)
-_ge = Map("arithmetic.ge", _truth(lambda a, b: m.np.uint8(a >= b)), 2, _TO_BOOL)
-_logical_and = Map("arithmetic.logical_and", _truth(lambda a, b: m.np.uint8((a != 0) & (b != 0))), 2, _TO_BOOL)
-_logical_or = Map("arithmetic.logical_or", _truth(lambda a, b: m.np.uint8((a != 0) | (b != 0))), 2, _TO_BOOL)
-_logical_xor = Map("arithmetic.logical_xor", _truth(lambda a, b: m.np.uint8((a != 0) != (b != 0))), 2, _TO_BOOL)
-_where = Map("arithmetic.where", lambda real: lambda c, a, b: a if c else b, 3, _ANY, letters="BTT")
-
-
 def _one_side(of_true):
+    """(condition, dy) -> dy where the condition is `of_true`, else 0."""
     def make(real):
         zero = real(0)
         if of_true:
             return lambda c, dy: dy if c else zero
         return lambda c, dy: zero if c else dy
     return make
-
-
-_where_true = Map("arithmetic.where_true", _one_side(True), 2, FLOATS, letters="BT")
-_where_false = Map("arithmetic.where_false", _one_side(False), 2, FLOATS, letters="BT")
 
 
 def _share(above):
@@ -65,104 +39,53 @@ def _share(above):
     return make
 
 
-_share_of_larger = Map("arithmetic.share_of_larger", _share(True), 3, FLOATS)
-_share_of_smaller = Map("arithmetic.share_of_smaller", _share(False), 3, FLOATS)
+# ---- ways to call: y from a and b, y a byte from a and b, da and db from a, b and dy ----
+
+def _number(name, make, dtypes, accumulates=False):
+    """(a, b, y): numbers of one dtype."""
+    return Map(f"arithmetic.{name}", make, 2, dtypes, accumulates=accumulates)
 
 
-def add(a, b, y, *, accumulate=False):
-    """y = a + b  (bool: or)"""
-    _add(a, b, y, accumulate=accumulate)
+def _truth(name, f):
+    """(a, b, y): a truth about numbers of one dtype, as a byte."""
+    return Map(f"arithmetic.{name}", lambda source, target: f, 2, _TO_BOOL)
 
 
-def sub(a, b, y, *, accumulate=False):
-    """y = a - b"""
-    _sub(a, b, y, accumulate=accumulate)
+def _two_gradients(name, make):
+    """(a, b, dy, da, db): a's share of dy, and b's by the same rule; da or db may be None."""
+    share = Map(f"arithmetic.{name}", make, 3, FLOATS)
+
+    def backward(a, b, dy, da, db):
+        if da is not None:
+            share(a, b, dy, da)
+        if db is not None:
+            share(b, a, dy, db)
+    return backward
 
 
-def mul(a, b, y, *, accumulate=False):
-    """y = a b  (bool: and)"""
-    _mul(a, b, y, accumulate=accumulate)
+add = _number("add", _by_type(lambda a, b: a + b, lambda a, b: a | b), _ANY, accumulates=True)
+sub = _number("sub", lambda real: lambda a, b: a - b, NUMBERS, accumulates=True)
+mul = _number("mul", _by_type(lambda a, b: a * b, lambda a, b: a & b), _ANY, accumulates=True)
+div = _number("div", lambda real: lambda a, b: a / b, FLOATS, accumulates=True)
+maximum = _number("maximum", lambda real: lambda a, b: larger(a, b), _ANY)
+minimum = _number("minimum", lambda real: lambda a, b: smaller(a, b), _ANY)
 
+eq = _truth("eq", lambda a, b: m.np.uint8(a == b))
+ne = _truth("ne", lambda a, b: m.np.uint8(a != b))
+lt = _truth("lt", lambda a, b: m.np.uint8(a < b))
+le = _truth("le", lambda a, b: m.np.uint8(a <= b))
+gt = _truth("gt", lambda a, b: m.np.uint8(a > b))
+ge = _truth("ge", lambda a, b: m.np.uint8(a >= b))
+logical_and = _truth("logical_and", lambda a, b: m.np.uint8((a != 0) & (b != 0)))
+logical_or = _truth("logical_or", lambda a, b: m.np.uint8((a != 0) | (b != 0)))
+logical_xor = _truth("logical_xor", lambda a, b: m.np.uint8((a != 0) != (b != 0)))
 
-def div(a, b, y, *, accumulate=False):
-    """y = a / b  (floats)"""
-    _div(a, b, y, accumulate=accumulate)
+where = Map("arithmetic.where", lambda real: lambda c, a, b: a if c else b, 3, _ANY, letters="BTT")
+_where_true = Map("arithmetic.where_true", _one_side(True), 2, FLOATS, letters="BT")
+_where_false = Map("arithmetic.where_false", _one_side(False), 2, FLOATS, letters="BT")
 
-
-def maximum(a, b, y):
-    """y = max(a, b); NaN where either is"""
-    _maximum(a, b, y)
-
-
-def minimum(a, b, y):
-    """y = min(a, b); NaN where either is"""
-    _minimum(a, b, y)
-
-
-def eq(a, b, y):
-    """y = a == b"""
-    _eq(a, b, y)
-
-
-def ne(a, b, y):
-    """y = a != b"""
-    _ne(a, b, y)
-
-
-def lt(a, b, y):
-    """y = a < b"""
-    _lt(a, b, y)
-
-
-def le(a, b, y):
-    """y = a <= b"""
-    _le(a, b, y)
-
-
-def gt(a, b, y):
-    """y = a > b"""
-    _gt(a, b, y)
-
-
-def ge(a, b, y):
-    """y = a >= b"""
-    _ge(a, b, y)
-
-
-def logical_and(a, b, y):
-    """y = a and b, where what is not zero holds"""
-    _logical_and(a, b, y)
-
-
-def logical_or(a, b, y):
-    """y = a or b, where what is not zero holds"""
-    _logical_or(a, b, y)
-
-
-def logical_xor(a, b, y):
-    """y = bool(a) != bool(b)"""
-    _logical_xor(a, b, y)
-
-
-def where(condition, a, b, y):
-    """y = a where condition (bool) holds, else b"""
-    _where(condition, a, b, y)
-
-
-def maximum_backward(a, b, dy, da, db):
-    """da = dy where a > b, dy / 2 where a = b, 0 elsewhere; db the other way round. Both take all of dy next to a NaN."""
-    if da is not None:
-        _share_of_larger(a, b, dy, da)
-    if db is not None:
-        _share_of_larger(b, a, dy, db)
-
-
-def minimum_backward(a, b, dy, da, db):
-    """da = dy where a < b, dy / 2 where a = b, 0 elsewhere; db the other way round. Both take all of dy next to a NaN."""
-    if da is not None:
-        _share_of_smaller(a, b, dy, da)
-    if db is not None:
-        _share_of_smaller(b, a, dy, db)
+maximum_backward = _two_gradients("share_of_larger", _share(True))
+minimum_backward = _two_gradients("share_of_smaller", _share(False))
 
 
 def where_backward(condition, dy, da, db):

@@ -124,8 +124,8 @@ def _gelu_erf_backward(real):
     density = real(1 / math.sqrt(2 * math.pi))
 
     def gelu_backward(x, dy):
-        near = min(max(x, -edge), edge) if x == x else x        # beyond, P'(x) is 0, and infinity times 0 would be NaN
-        return dy * (half * (one + m.erf(x * root)) + near * density * m.exp(-half * near * near))
+        near = min(max(x, -edge), edge) if x == x else x        # beyond, P'(x) is 0
+        return dy * (half * (one + m.erf(x * root)) + near * density * m.exp(-half * near * near) + (x - x))
     return gelu_backward
 
 
@@ -134,221 +134,78 @@ def _gelu_tanh_backward(real):
     sigmoid = m.device(_sigmoid(real))
 
     def gelu_backward(x, dy):
-        x = min(max(x, -edge), edge) if x == x else x
-        p = sigmoid(scale * (x + cubic * x * x * x))
-        return dy * (p + x * p * (one - p) * scale * (one + three * cubic * x * x))
+        near = min(max(x, -edge), edge) if x == x else x
+        p = sigmoid(scale * (near + cubic * near * near * near))
+        return dy * (p + near * p * (one - p) * scale * (one + three * cubic * near * near) + (x - x))
     return gelu_backward
 
 
-_maps = {
-    **{name: Map(f"elementwise.{name}", make, 1, dtypes) for name, make, dtypes in [
-        ("neg", lambda real: lambda x: -x, NUMBERS), ("abs", lambda real: lambda x: m.absolute(x), _ANY), ("sign", _sign, _ANY),
-        ("square", lambda real: lambda x: x * x, _ANY), ("relu", _relu, NUMBERS),
-        ("reciprocal", _reciprocal, FLOATS), ("rsqrt", _rsqrt, FLOATS), ("sigmoid", _sigmoid, FLOATS),
-        ("sqrt", lambda real: lambda x: m.sqrt(x), FLOATS), ("exp", lambda real: lambda x: m.exp(x), FLOATS),
-        ("log", lambda real: lambda x: m.log(x), FLOATS), ("log1p", lambda real: lambda x: m.log1p(x), FLOATS),
-        ("expm1", lambda real: lambda x: m.expm1(x), FLOATS), ("tanh", lambda real: lambda x: m.tanh(x), FLOATS),
-        ("erf", lambda real: lambda x: m.erf(x), FLOATS), ("gelu_erf", _gelu_erf, FLOATS), ("gelu_tanh", _gelu_tanh, FLOATS),
-        ("floor", _whole(m.floor), _ANY), ("ceil", _whole(m.ceil), _ANY), ("round", _whole(m.rint), _ANY),
-        ("trunc", _whole(m.trunc), _ANY)]},
-    # libdevice brings large angles home by a table on the stack, and float64
-    **{name: Map(f"elementwise.{name}", make, 1, wide=True, stack=48) for name, make in [
-        ("sin", lambda real: lambda x: m.sin(x)), ("cos", lambda real: lambda x: m.cos(x))]},
-    **{name: Map(f"elementwise.{name}", make, 1, _TO_BOOL) for name, make in [
-        ("isnan", _question(lambda largest: lambda x: _np.uint8(x != x), 0)),
-        ("isinf", _question(lambda largest: lambda x: _np.uint8(m.absolute(x) > largest), 0)),
-        ("isfinite", _question(lambda largest: lambda x: _np.uint8(m.absolute(x) <= largest), 1)),
-        ("logical_not", lambda source, target: lambda x: _np.uint8(x == 0))]},
-    **{name: Map(f"elementwise.{name}", make, 2) for name, make in [
-        ("abs_backward", _abs_backward), ("square_backward", _square_backward),
-        ("reciprocal_backward", lambda real: lambda y, dy: -dy * (y * y)), ("sqrt_backward", _sqrt_backward),
-        ("rsqrt_backward", _rsqrt_backward), ("log_backward", lambda real: lambda x, dy: dy / x),
-        ("tanh_backward", _tanh_backward), ("sigmoid_backward", _sigmoid_backward), ("relu_backward", _relu_backward),
-        ("erf_backward", _erf_backward), ("gelu_erf_backward", _gelu_erf_backward),
-        ("gelu_tanh_backward", _gelu_tanh_backward)]},
-}
+# ---- ways to call: y from x, y a byte from x, dx from what was saved and dy ----
+
+def _number(name, make, dtypes=FLOATS, **limits):
+    """(x, y): numbers of one dtype."""
+    return Map(f"elementwise.{name}", make, 1, dtypes, **limits)
 
 
-def neg(x, y):
-    """y = -x"""
-    _maps["neg"](x, y)
+def _truth(name, make):
+    """(x, y): a truth about a number, as a byte."""
+    return Map(f"elementwise.{name}", make, 1, _TO_BOOL)
 
 
-def abs(x, y):
-    """y = |x|"""
-    _maps["abs"](x, y)
+def _gradient(name, make):
+    """(x or y, dy, dx)"""
+    return Map(f"elementwise.{name}", make, 2)
 
 
-def sign(x, y):
-    """y = 1, 0 or -1; 0 for NaN"""
-    _maps["sign"](x, y)
+neg = _number("neg", lambda real: lambda x: -x, NUMBERS)
+abs = _number("abs", lambda real: lambda x: m.absolute(x), _ANY)
+sign = _number("sign", _sign, _ANY)
+square = _number("square", lambda real: lambda x: x * x, _ANY)
+reciprocal = _number("reciprocal", _reciprocal)
+sqrt = _number("sqrt", lambda real: lambda x: m.sqrt(x))
+rsqrt = _number("rsqrt", _rsqrt)
+exp = _number("exp", lambda real: lambda x: m.exp(x))
+log = _number("log", lambda real: lambda x: m.log(x))
+log1p = _number("log1p", lambda real: lambda x: m.log1p(x))
+expm1 = _number("expm1", lambda real: lambda x: m.expm1(x))
+# libdevice brings large angles home by a table on the stack, and float64
+sin = _number("sin", lambda real: lambda x: m.sin(x), wide=True, stack=48)
+cos = _number("cos", lambda real: lambda x: m.cos(x), wide=True, stack=48)
+tanh = _number("tanh", lambda real: lambda x: m.tanh(x))
+sigmoid = _number("sigmoid", _sigmoid)
+relu = _number("relu", _relu, NUMBERS)
+erf = _number("erf", lambda real: lambda x: m.erf(x))
+floor = _number("floor", _whole(m.floor), _ANY)
+ceil = _number("ceil", _whole(m.ceil), _ANY)
+round = _number("round", _whole(m.rint), _ANY)
+trunc = _number("trunc", _whole(m.trunc), _ANY)
 
+isnan = _truth("isnan", _question(lambda largest: lambda x: _np.uint8(x != x), 0))
+isinf = _truth("isinf", _question(lambda largest: lambda x: _np.uint8(m.absolute(x) > largest), 0))
+isfinite = _truth("isfinite", _question(lambda largest: lambda x: _np.uint8(m.absolute(x) <= largest), 1))
+logical_not = _truth("logical_not", lambda source, target: lambda x: _np.uint8(x == 0))
 
-def square(x, y):
-    """y = x^2"""
-    _maps["square"](x, y)
+abs_backward = _gradient("abs_backward", _abs_backward)
+square_backward = _gradient("square_backward", _square_backward)
+reciprocal_backward = _gradient("reciprocal_backward", lambda real: lambda y, dy: -dy * (y * y))
+sqrt_backward = _gradient("sqrt_backward", _sqrt_backward)
+rsqrt_backward = _gradient("rsqrt_backward", _rsqrt_backward)
+log_backward = _gradient("log_backward", lambda real: lambda x, dy: dy / x)
+tanh_backward = _gradient("tanh_backward", _tanh_backward)
+sigmoid_backward = _gradient("sigmoid_backward", _sigmoid_backward)
+relu_backward = _gradient("relu_backward", _relu_backward)
+erf_backward = _gradient("erf_backward", _erf_backward)
 
-
-def reciprocal(x, y):
-    """y = 1 / x"""
-    _maps["reciprocal"](x, y)
-
-
-def sqrt(x, y):
-    """y = sqrt(x)"""
-    _maps["sqrt"](x, y)
-
-
-def rsqrt(x, y):
-    """y = 1 / sqrt(x)"""
-    _maps["rsqrt"](x, y)
-
-
-def exp(x, y):
-    """y = e^x"""
-    _maps["exp"](x, y)
-
-
-def log(x, y):
-    """y = log x"""
-    _maps["log"](x, y)
-
-
-def log1p(x, y):
-    """y = log(1 + x)"""
-    _maps["log1p"](x, y)
-
-
-def expm1(x, y):
-    """y = e^x - 1"""
-    _maps["expm1"](x, y)
-
-
-def sin(x, y):
-    """y = sin x"""
-    _maps["sin"](x, y)
-
-
-def cos(x, y):
-    """y = cos x"""
-    _maps["cos"](x, y)
-
-
-def tanh(x, y):
-    """y = tanh x"""
-    _maps["tanh"](x, y)
-
-
-def sigmoid(x, y):
-    """y = 1 / (1 + e^-x)"""
-    _maps["sigmoid"](x, y)
-
-
-def relu(x, y):
-    """y = 0 where x <= 0, else x (NaN stays)"""
-    _maps["relu"](x, y)
-
-
-def erf(x, y):
-    """y = 2 / sqrt(pi) integral of e^-t^2 from 0 to x"""
-    _maps["erf"](x, y)
+_gelu = {"none": _number("gelu_erf", _gelu_erf), "tanh": _number("gelu_tanh", _gelu_tanh)}
+_gelu_gradient = {"none": _gradient("gelu_erf_backward", _gelu_erf_backward),
+                  "tanh": _gradient("gelu_tanh_backward", _gelu_tanh_backward)}
 
 
 def gelu(x, y, *, approximate="none"):
     """y = x (1 + erf(x / sqrt 2)) / 2; "tanh": y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2"""
-    _maps["gelu_tanh" if approximate == "tanh" else "gelu_erf"](x, y)
-
-
-def floor(x, y):
-    """y = the largest integer <= x"""
-    _maps["floor"](x, y)
-
-
-def ceil(x, y):
-    """y = the smallest integer >= x"""
-    _maps["ceil"](x, y)
-
-
-def round(x, y):
-    """y = the nearest integer, the even one of two as near"""
-    _maps["round"](x, y)
-
-
-def trunc(x, y):
-    """y = x without its fraction"""
-    _maps["trunc"](x, y)
-
-
-def isnan(x, y):
-    """y = x is not a number"""
-    _maps["isnan"](x, y)
-
-
-def isinf(x, y):
-    """y = x is infinite"""
-    _maps["isinf"](x, y)
-
-
-def isfinite(x, y):
-    """y = x is neither infinite nor NaN"""
-    _maps["isfinite"](x, y)
-
-
-def logical_not(x, y):
-    """y = x == 0"""
-    _maps["logical_not"](x, y)
-
-
-def abs_backward(x, dy, dx):
-    """dx = sign(x) dy"""
-    _maps["abs_backward"](x, dy, dx)
-
-
-def square_backward(x, dy, dx):
-    """dx = 2 x dy"""
-    _maps["square_backward"](x, dy, dx)
-
-
-def reciprocal_backward(y, dy, dx):
-    """dx = -y^2 dy"""
-    _maps["reciprocal_backward"](y, dy, dx)
-
-
-def sqrt_backward(y, dy, dx):
-    """dx = dy / (2 y)"""
-    _maps["sqrt_backward"](y, dy, dx)
-
-
-def rsqrt_backward(y, dy, dx):
-    """dx = -y^3 dy / 2"""
-    _maps["rsqrt_backward"](y, dy, dx)
-
-
-def log_backward(x, dy, dx):
-    """dx = dy / x"""
-    _maps["log_backward"](x, dy, dx)
-
-
-def tanh_backward(y, dy, dx):
-    """dx = (1 - y^2) dy"""
-    _maps["tanh_backward"](y, dy, dx)
-
-
-def sigmoid_backward(y, dy, dx):
-    """dx = y (1 - y) dy"""
-    _maps["sigmoid_backward"](y, dy, dx)
-
-
-def relu_backward(y, dy, dx):
-    """dx = 0 where y <= 0, else dy"""
-    _maps["relu_backward"](y, dy, dx)
-
-
-def erf_backward(x, dy, dx):
-    """dx = 2 / sqrt(pi) e^-x^2 dy"""
-    _maps["erf_backward"](x, dy, dx)
+    _gelu[approximate](x, y)
 
 
 def gelu_backward(x, dy, dx, *, approximate="none"):
     """dx = (P(x) + x P'(x)) dy with y = x P(x)"""
-    _maps["gelu_tanh_backward" if approximate == "tanh" else "gelu_erf_backward"](x, dy, dx)
+    _gelu_gradient[approximate](x, dy, dx)

@@ -1,24 +1,19 @@
-"""Copies and fills on CUDA: the contract of indexing_reference.py. Rows by index have no kernel yet."""
+"""Copies (of minilayer/cuda/copies.py) and fills on CUDA: the contract of indexing_reference.py. Rows by index have no
+kernel yet."""
 import numpy as np
 
 from minilayer.cuda import _nb as m
-from minilayer.cuda import memory
+from minilayer.cuda.blocks import BLOCK
+from minilayer.cuda.copies import copy
 from minilayer.cuda.launch import NUMBERS, blocks_for, kernel, missing
 from minilayer.cuda.layout import padded, pieces, spread
-from minilayer.cuda.maps import AXES, BLOCK, Map, place
+from minilayer.cuda.maps import AXES, place
 
+__all__ = ["copy", "fill"]
 __getattr__ = missing(__name__)
 
 cuda, uint32 = m.cuda, m.uint32
 _ANY = (*NUMBERS, "bool")
-
-
-def _cast(source, target):
-    convert = m.converter(target)
-    return lambda x: convert(x)
-
-
-_copy = Map("indexing.copy", _cast, 1, [(source, target) for source in _ANY for target in _ANY])
 
 
 @kernel("T 4u 4i t", block=BLOCK, regs=24, dtypes=_ANY)
@@ -28,17 +23,6 @@ def _fill(number):
         if i < n:
             y[place(i, n1, n2, n3, y0, y1, y2, y3)] = value
     return fill
-
-
-def copy(x, y):
-    """y = x, broadcast to y's shape and cast to y's dtype: floats are cut towards zero to integers, and any value other
-    than 0 is True. x and y may share memory: y becomes what x was."""
-    if x.storage is y.storage and y.size > 1:
-        if not (x.shape == y.shape and x.strides == y.strides and x.address == y.address):
-            block = memory.empty(x.shape, x.dtype)      # threads run in any order: read all before anything is written
-            _copy(x, block)
-            x = block
-    _copy(x, y)
 
 
 def fill(y, *, value):

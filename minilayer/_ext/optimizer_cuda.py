@@ -4,11 +4,12 @@ What changes from step to step (learning rate, step count) stays on the device: 
 the few numbers of this step in float64, and the kernels for the parameters, one launch an array, read those. So a
 recorded step can be replayed with other numbers in `hyper`.
 """
+from minilayer._ext.indexing_cuda import fill
+from minilayer._ext.optimizer_reference import _check as _expect_alike
 from minilayer.cuda import _nb as m
 from minilayer.cuda import memory
 from minilayer.cuda.blocks import BLOCK, block_sum
 from minilayer.cuda.launch import blocks_for, expect_contiguous, kernel, missing
-from minilayer.cuda.maps import BLOCK as MAP_BLOCK
 
 __getattr__ = missing(__name__)
 
@@ -23,7 +24,7 @@ def _sgd_numbers(real):
     return sgd_numbers
 
 
-@kernel("4T i 3t 4u", block=MAP_BLOCK, regs=32)
+@kernel("4T i 3t 4u", block=BLOCK, regs=32)
 def _sgd(real):
     zero = real(0)
 
@@ -54,7 +55,7 @@ def _adam_numbers(real):
     return adam_numbers
 
 
-@kernel("6T i 6t 5u", block=MAP_BLOCK, regs=40)
+@kernel("6T i 6t 5u", block=BLOCK, regs=40)
 def _adam(real):
     def adam(p, grad, exp_avg, exp_avg_sq, top_sq, numbers, n, b1, new1, b2, new2, eps, weight_decay, near, has_decay,
              decoupled, amsgrad, maximize):
@@ -97,7 +98,7 @@ def _add_squares(real):
     return add_squares
 
 
-@kernel("T D i", block=MAP_BLOCK, regs=24, wide=True)
+@kernel("T D i", block=BLOCK, regs=24, wide=True)
 def _scale(real):
     def scale(x, factor, n):
         i = cuda.grid(1)
@@ -108,10 +109,8 @@ def _scale(real):
 
 def _check(*lists):
     """Arrays of one place have one shape and dtype, and lie in C order."""
-    for arrays in zip(*lists, strict=True):
-        if any(x.shape != arrays[0].shape or x.dtype != arrays[0].dtype for x in arrays):
-            raise ValueError(f"optimizer: expected arrays of one shape and dtype at each place of the lists, got "
-                             f"{', '.join(f'{x.shape} {x.dtype}' for x in arrays)}")
+    _expect_alike(*lists)
+    for arrays in lists:
         expect_contiguous("optimizer", *arrays)
 
 
@@ -134,7 +133,7 @@ def sgd(params, grads, buffers, hyper, *, momentum=0.0, dampening=0.0, weight_de
     _check(params, grads, *([buffers] if momentum else []))
     numbers = _numbers(params, _sgd_numbers, hyper)
     for k, (p, g) in enumerate(zip(params, grads, strict=True)):
-        _sgd[p.dtype](blocks_for(p.size, MAP_BLOCK), p, g, buffers[k] if momentum else None, numbers[p.dtype], p.size,
+        _sgd[p.dtype](blocks_for(p.size, BLOCK), p, g, buffers[k] if momentum else None, numbers[p.dtype], p.size,
                       momentum, 1 - dampening, weight_decay, bool(momentum), bool(weight_decay), bool(nesterov),
                       bool(maximize))
 
@@ -152,7 +151,7 @@ def adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, hyper, *, betas=
     b1, b2 = betas
     numbers = _numbers(params, _adam_numbers, hyper, b1, b2, weight_decay)
     for k, (p, g, a, v) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, strict=True)):
-        _adam[p.dtype](blocks_for(p.size, MAP_BLOCK), p, g, a, v, max_exp_avg_sqs[k] if amsgrad else None,
+        _adam[p.dtype](blocks_for(p.size, BLOCK), p, g, a, v, max_exp_avg_sqs[k] if amsgrad else None,
                        numbers[p.dtype], p.size, b1, 1 - b1, b2, 1 - b2, eps, weight_decay, 1 - b1 < 0.5,
                        bool(weight_decay), bool(decoupled), bool(amsgrad), bool(maximize))
 
@@ -161,8 +160,7 @@ def norm_squared(grads, total):
     """total[0] = the sum of the squares of all values, summed in float64."""
     expect_contiguous("norm_squared", *grads)
     if not grads:
-        from minilayer._ext import indexing_cuda
-        indexing_cuda.fill(total, value=0.0)
+        fill(total, value=0.0)
     for k, g in enumerate(grads):
         _add_squares[g.dtype](1, g, total, g.size, k == 0)
 
@@ -171,4 +169,4 @@ def scale(arrays, factor):
     """Multiply every value by factor[0], in place."""
     expect_contiguous("scale", *arrays)
     for x in arrays:
-        _scale[x.dtype](blocks_for(x.size, MAP_BLOCK), x, factor, x.size)
+        _scale[x.dtype](blocks_for(x.size, BLOCK), x, factor, x.size)

@@ -26,6 +26,20 @@ def _toward(m, g, beta):
     return m + number(1 - beta) * (g - m) if 1 - beta < 0.5 else g - number(beta) * (g - m)
 
 
+def _moments(p, g, m, v, betas, lr, weight_decay, decoupled, maximize):
+    """How Adam and its kin begin; returns g.
+
+    g <- g + weight_decay p,   or decoupled:  p <- (1 - lr weight_decay) p       (g is -grad with maximize)
+    m <- m + (1 - b1) (g - m),   v <- b2 v + (1 - b2) g^2
+    """
+    number, g = p.dtype.type, _gradient(p, g, 0.0 if decoupled else weight_decay, maximize)
+    if decoupled and weight_decay:
+        p *= number(1 - lr * weight_decay)
+    m[...] = _toward(m, g, betas[0])
+    v[...] = number(betas[1]) * v + number(1 - betas[1]) * g * g
+    return g
+
+
 @np.errstate(all="ignore")
 def sgd(params, grads, buffers, hyper, *, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False,
         maximize=False):
@@ -64,11 +78,8 @@ def adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, hyper, *, betas=
     b1, b2 = betas
     step, root = -(lr / (1 - b1**t)), 1 / (1 - b2**t)**0.5
     for k, (p, g, m, v) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, strict=True)):
-        number, g = p.dtype.type, _gradient(p, g, 0.0 if decoupled else weight_decay, maximize)
-        if decoupled and weight_decay:
-            p *= number(1 - lr * weight_decay)
-        m[...] = _toward(m, g, b1)
-        v[...] = number(b2) * v + number(1 - b2) * g * g
+        number = p.dtype.type
+        _moments(p, g, m, v, betas, lr, weight_decay, decoupled, maximize)
         top = v
         if amsgrad:
             top = np.maximum(max_exp_avg_sqs[k], v, out=max_exp_avg_sqs[k])
@@ -165,11 +176,8 @@ def nadam(params, grads, exp_avgs, exp_avg_sqs, hyper, *, betas=(0.9, 0.999), ep
     hyper[2] = product = float(np.float32(product) * np.float32(mu))      # in float32, where PyTorch keeps it
     now, later = -lr * (1 - mu) / (1 - product), -lr * following / (1 - product * following)
     for p, g, m, v in zip(params, grads, exp_avgs, exp_avg_sqs, strict=True):
-        number, g = p.dtype.type, _gradient(p, g, 0.0 if decoupled else weight_decay, maximize)
-        if decoupled and weight_decay:
-            p *= number(1 - lr * weight_decay)
-        m[...] = _toward(m, g, betas[0])
-        v[...] = number(betas[1]) * v + number(1 - betas[1]) * g * g
+        number = p.dtype.type
+        g = _moments(p, g, m, v, betas, lr, weight_decay, decoupled, maximize)
         s = np.sqrt(v / number(1 - betas[1]**t)) + number(eps)
         p[...] = p + number(now) * g / s + number(later) * m / s
 
@@ -194,11 +202,8 @@ def radam(params, grads, exp_avgs, exp_avg_sqs, hyper, *, betas=(0.9, 0.999), ep
     if length > 5:
         step *= ((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))**0.5 * (1 - b2**t)**0.5
     for p, g, m, v in zip(params, grads, exp_avgs, exp_avg_sqs, strict=True):
-        number, g = p.dtype.type, _gradient(p, g, 0.0 if decoupled else weight_decay, maximize)
-        if decoupled and weight_decay:
-            p *= number(1 - lr * weight_decay)
-        m[...] = _toward(m, g, b1)
-        v[...] = number(b2) * v + number(1 - b2) * g * g
+        number = p.dtype.type
+        _moments(p, g, m, v, betas, lr, weight_decay, decoupled, maximize)
         p[...] = p + number(step) * m / (np.sqrt(v) + number(eps)) if length > 5 else p + number(step) * m
 
 

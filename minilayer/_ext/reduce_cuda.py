@@ -11,6 +11,7 @@ import numpy as np
 from minilayer.cuda import _nb as m
 from minilayer.cuda import memory
 from minilayer.cuda.blocks import BLOCK, larger, over_block, plus, smaller
+from minilayer.cuda.copies import contiguous, copy
 from minilayer.cuda.launch import FLOATS, NUMBERS, blocks_for, kernel, missing
 from minilayer.cuda.layout import merged, padded, spread
 
@@ -141,11 +142,6 @@ def _pair(name, make, dtypes, regs=48):
 
 
 _sum = _pair("sum", _sum_by, _SUMS)
-_prod = _pair("prod", lambda block: _fold_by(block, _times, _number_of, 1), _SUMS)
-_max = _pair("max", lambda block: _fold_by(block, larger, _number_of, None), _SAME)
-_min = _pair("min", lambda block: _fold_by(block, smaller, _number_of, None), _SAME)
-_any = _pair("any", lambda block: _fold_by(block, _either, _truth_of, 0), _QUESTIONS)
-_all = _pair("all", lambda block: _fold_by(block, _both, _truth_of, 1), _QUESTIONS)
 
 
 def _extreme(largest):
@@ -195,16 +191,13 @@ def _reduce(name, recipes, x, y, divide=False, accumulate=False):
     sizes, (xk, yk) = merged(shape, [[of_x[d] for d in kept], [of_y[d] for d in kept]])
     inner, (xr,) = merged(inner, [[of_x[d] for d in reduced]])
     if len(sizes) > _AXES or len(inner) > _AXES:
-        from minilayer._ext import indexing_cuda
         order = (*kept, *reduced)                       # too many axes of any strides: a copy of x, and of y, with two
-        block = memory.empty([x.shape[d] for d in order], x.dtype)
-        indexing_cuda.copy(x.transpose(order), block)
         result = memory.empty((n, 1), y.dtype)
         ordered = y.transpose(order)
         if accumulate:
-            indexing_cuda.copy(ordered, result.reshape(ordered.shape))
-        _reduce(name, recipes, block.reshape((n, R)), result, divide, accumulate)
-        indexing_cuda.copy(result.reshape(ordered.shape), ordered)
+            copy(ordered, result.reshape(ordered.shape))
+        _reduce(name, recipes, contiguous(x.transpose(order)).reshape((n, R)), result, divide, accumulate)
+        copy(result.reshape(ordered.shape), ordered)
         return
     sizes, (xk, yk) = padded(sizes, (xk, yk), _AXES)
     inner, (xr,) = padded(inner, (xr,), _AXES)
@@ -223,29 +216,20 @@ def mean(x, y, *, accumulate=False):
     _reduce("mean", _sum, x, y, divide=True, accumulate=bool(accumulate))
 
 
-def prod(x, y):
-    """y = product of x over y's axes of size 1."""
-    _reduce("prod", _prod, x, y)
+def _fold(name, join, load, start, dtypes):
+    """(x, y): y = join of load(x) over y's axes of size 1."""
+    recipes = _pair(name, lambda block: _fold_by(block, join, load, start), dtypes)
+
+    def fold(x, y):
+        _reduce(name, recipes, x, y)
+    return fold
 
 
-def max(x, y):
-    """y = maximum of x over y's axes of size 1."""
-    _reduce("max", _max, x, y)
-
-
-def min(x, y):
-    """y = minimum of x over y's axes of size 1."""
-    _reduce("min", _min, x, y)
-
-
-def any(x, y):
-    """y = is any element of x over y's axes of size 1 not 0?"""
-    _reduce("any", _any, x, y)
-
-
-def all(x, y):
-    """y = are all elements of x over y's axes of size 1 not 0?"""
-    _reduce("all", _all, x, y)
+prod = _fold("prod", _times, _number_of, 1, _SUMS)
+max = _fold("max", larger, _number_of, None, _SAME)
+min = _fold("min", smaller, _number_of, None, _SAME)
+any = _fold("any", _either, _truth_of, 0, _QUESTIONS)
+all = _fold("all", _both, _truth_of, 1, _QUESTIONS)
 
 
 def _along(recipe, name, x, y, index, axis):
@@ -262,13 +246,11 @@ def _along(recipe, name, x, y, index, axis):
     strides = [spread(a, a.shape) for a in arrays]
     sizes, (xk, yk, ik) = merged([x.shape[d] for d in kept], [[s[d] for d in kept] for s in strides])
     if len(sizes) > _AXES:
-        from minilayer._ext import indexing_cuda
-        blocks = [None if a is None else memory.empty(a.shape, a.dtype) for a in (x, y, index)]
-        indexing_cuda.copy(x, blocks[0])
-        _along(recipe, name, *blocks, axis)
-        for a, block in zip((y, index), blocks[1:], strict=True):
+        results = [None if a is None else memory.empty(a.shape, a.dtype) for a in (y, index)]
+        _along(recipe, name, contiguous(x), *results, axis)
+        for a, result in zip((y, index), results, strict=True):
             if a is not None:
-                indexing_cuda.copy(block, a)
+                copy(result, a)
         return
     sizes, (xk, yk, ik) = padded(sizes, (xk, yk, ik), _AXES)
     n = sizes[0] * sizes[1]

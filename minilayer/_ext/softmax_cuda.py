@@ -13,14 +13,20 @@ __getattr__ = missing(__name__)
 cuda = m.cuda
 
 
+@m.device
+def _first_of(vector, D, inner):
+    """Where a vector along axis 1 of (outer, D, inner) begins; its elements are `inner` apart."""
+    outer = vector // inner
+    return outer * D * inner + (vector - outer * inner)
+
+
 def _softmax_of(log):
     """y = exp(x - max) / sum, or with `log` y = x - max - log(sum)."""
     def make(real):
         zero, lowest, total, largest = real(0), real(-float("inf")), block_sum(real), block_max(real)
 
         def softmax(x, y, D, inner):
-            outer = cuda.blockIdx.x // inner
-            first = outer * D * inner + (cuda.blockIdx.x - outer * inner)
+            first = _first_of(cuda.blockIdx.x, D, inner)
             top = lowest
             for d in range(cuda.threadIdx.x, D, BLOCK):
                 v = x[first + d * inner]
@@ -49,8 +55,7 @@ def _softmax_backward(real):
     zero, total = real(0), block_sum(real)
 
     def softmax_backward(y, dy, dx, D, inner):
-        outer = cuda.blockIdx.x // inner
-        first = outer * D * inner + (cuda.blockIdx.x - outer * inner)
+        first = _first_of(cuda.blockIdx.x, D, inner)
         s = zero
         for d in range(cuda.threadIdx.x, D, BLOCK):
             s += dy[first + d * inner] * y[first + d * inner]
@@ -65,8 +70,7 @@ def _log_softmax_backward(real):
     zero, total = real(0), block_sum(real)
 
     def log_softmax_backward(y, dy, dx, D, inner):
-        outer = cuda.blockIdx.x // inner
-        first = outer * D * inner + (cuda.blockIdx.x - outer * inner)
+        first = _first_of(cuda.blockIdx.x, D, inner)
         s = zero
         for d in range(cuda.threadIdx.x, D, BLOCK):
             s += dy[first + d * inner]
@@ -82,8 +86,7 @@ def _cross_entropy(real):
 
     def cross_entropy(x, target, weight, loss, lse, alarm, C, L, ignore_index, has_weight, keep, share, items):
         item = cuda.blockIdx.x
-        batch = item // L
-        first = batch * C * L + (item - batch * L)
+        first = _first_of(item, C, L)
         top = lowest
         for c in range(cuda.threadIdx.x, C, BLOCK):
             v = x[first + c * L]
@@ -128,8 +131,7 @@ def _cross_entropy_backward(real):
     def cross_entropy_backward(x, target, weight, lse, dloss, dx, alarm, C, L, step, ignore_index, has_weight, keep,
                                share, items):
         item = cuda.blockIdx.x
-        batch = item // L
-        first = batch * C * L + (item - batch * L)
+        first = _first_of(item, C, L)
         label = target[item]
         counts = label != ignore_index
         if counts and (label < 0 or label >= C):

@@ -7,6 +7,7 @@ get there.
     layout.py    how many axes of any strides become the few that kernels take
     maps.py      kernels that apply one small function to every element
     blocks.py    sums and maxima over the threads of a block
+    copies.py    copies on the device, of any strides and dtypes
     memory.py    DeviceArray, device memory, copies from and to the host
 
 Nothing heavy is imported here: asking `is_available()` costs a look at the driver. With NUMBA_ENABLE_CUDASIM=1 kernels
@@ -84,8 +85,8 @@ def from_numpy(x):
 
 def to_numpy(x):
     """A copy of a DeviceArray on the host, in C order."""
-    from minilayer.cuda import memory
-    return memory.to_numpy(x)
+    from minilayer.cuda import copies, memory
+    return memory.contiguous_to_numpy(x if x.is_contiguous else copies.contiguous(x))
 
 
 def as_strided(x, shape, strides, offset=0):

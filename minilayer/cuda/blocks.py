@@ -5,7 +5,7 @@ nanoseconds a block; Numba's own simulator has none, and these kernels run there
 """
 from minilayer.cuda._nb import SIMULATED, cuda, device
 
-# Threads a block where they work together. A simulated thread costs about 10 us whatever it does.
+# Threads a block. A simulated thread costs about 10 us whatever it does.
 BLOCK = 32 if SIMULATED else 256
 
 

@@ -187,5 +187,5 @@ class Alarm:
 
     def value(self):
         """The bad value, or None."""
-        found, value = memory.to_numpy(self.array).tolist()
+        found, value = memory.contiguous_to_numpy(self.array).tolist()
         return value if found else None

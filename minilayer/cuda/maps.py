@@ -1,18 +1,20 @@
 """Kernels that apply one small function to every element, whatever the strides.
 
-    _add = Map("arithmetic.add", lambda real: lambda a, b: a + b, 2)
-    _add(a, b, y, accumulate=False)             # a and b broadcast to y's shape
+    add = Map("arithmetic.add", lambda real: lambda a, b: a + b, 2, accumulates=True)
+    add(a, b, y, accumulate=False)              # a and b broadcast to y's shape
 
-Each is two kernels. `flat` walks one axis, which most arrays are after merging: contiguous ones, single values
-repeated, every n-th element. `strided` finds an element's place along four axes by divisions of 32-bit numbers. One
-thread an element; neighbouring threads take neighbouring elements of y.
+A map is called as the reference's function is, so a kernel file is a list of them. Each is two kernels. `flat` walks
+one axis, which most arrays are after merging: contiguous ones, single values repeated, every n-th element. `strided`
+finds an element's place along four axes by divisions of 32-bit numbers. One thread an element; neighbouring threads
+take neighbouring elements of y.
 """
-from minilayer.cuda import SIMULATED
+import math
+
 from minilayer.cuda._nb import cuda, device, uint32
+from minilayer.cuda.blocks import BLOCK
 from minilayer.cuda.launch import FLOATS, blocks_for, kernel
 from minilayer.cuda.layout import padded, pieces, spread
 
-BLOCK = 32 if SIMULATED else 256            # a simulated thread costs about 10 us, also one that has nothing to do
 AXES = 4
 
 
@@ -28,38 +30,48 @@ def place(i, n1, n2, n3, s0, s1, s2, s3):
     return i0 * s0 + i1 * s1 + i2 * s2 + i3 * s3
 
 
+@device
+def put(y, at, value, accumulate):
+    """y[at] = value, or y[at] += value."""
+    if accumulate:
+        y[at] = y[at] + value
+    else:
+        y[at] = value
+
+
 class Map:
     """y = f(inputs...), element by element. `make(types...)` gives f for the types of one entry of `dtypes`: a dtype
     that all arrays have, or a pair (of the inputs, of y). `letters` names the inputs' where they differ: B for a mask.
+    `accumulates`: two inputs, and accumulate=True adds to y.
     """
 
-    def __init__(self, name, make, inputs=1, dtypes=FLOATS, letters=None, **limits):
-        family, _, name = name.partition(".")
+    def __init__(self, name, make, inputs=1, dtypes=FLOATS, letters=None, accumulates=False, **limits):
+        self.name, self.inputs, self.accumulates = name, inputs, accumulates
         self.paired = isinstance(dtypes[0], tuple)
+        family, _, name = name.partition(".")
         arrays = (letters or ("S" if self.paired else "T") * inputs) + "T"
-        accumulate = "u" if inputs == 2 else ""
-        settings = {"block": BLOCK, "regs": 32, "dtypes": dtypes, "family": family, **limits}
-        self.flat = kernel(f"{arrays} u {inputs + 1}i {accumulate}", name=f"{name}_flat", **settings)(
-            lambda *types: FLAT[inputs](device(make(*types))))
-        self.strided = kernel(f"{arrays} 4u {AXES * (inputs + 1)}i {accumulate}", name=f"{name}_strided", **settings)(
-            lambda *types: STRIDED[inputs](device(make(*types))))
+        flag = "u" if inputs == 2 else ""
 
-    def __call__(self, *arrays, accumulate=None):
+        def kernels(axes, kind, bodies):
+            return kernel(f"{arrays} {axes}u {axes * (inputs + 1)}i {flag}", block=BLOCK, regs=32, dtypes=dtypes,
+                          name=f"{name}_{kind}", family=family, **limits)(lambda *types: bodies[inputs](device(make(*types))))
+
+        self.by_axes = {1: kernels(1, "flat", FLAT), AXES: kernels(AXES, "strided", STRIDED)}
+
+    def __call__(self, *arrays, accumulate=False):
         """The last array is y; those before it broadcast to its shape."""
+        if len(arrays) != self.inputs + 1 or (accumulate and not self.accumulates):
+            raise TypeError(f"{self.name}: expected {self.inputs} arrays to read, one to write"
+                            f"{'' if self.accumulates else ', and no accumulate'}; got {len(arrays)} arrays, {accumulate=}")
         y = arrays[-1]
         key = (arrays[0].dtype, y.dtype) if self.paired else y.dtype
-        flag = () if len(arrays) != 3 else (bool(accumulate),)
+        flag = (bool(accumulate),) if self.inputs == 2 else ()
         for sizes, strides, offsets in pieces(y.shape, [spread(x, y.shape) for x in arrays], AXES):
-            n = 1
-            for d in sizes:
-                n *= d
+            axes = 1 if len(sizes) <= 1 else AXES
+            sizes, strides = padded(sizes, strides, axes)
+            n = math.prod(sizes)
             parts = [x if o == 0 else x.at(o) for x, o in zip(arrays, offsets, strict=True)]
-            if len(sizes) <= 1:
-                _, strides = padded(sizes, strides, 1)
-                self.flat[key](blocks_for(n, BLOCK), *parts, n, *[s[0] for s in strides], *flag)
-            else:
-                sizes, strides = padded(sizes, strides, AXES)
-                self.strided[key](blocks_for(n, BLOCK), *parts, n, *sizes[1:], *[s for own in strides for s in own], *flag)
+            self.by_axes[axes][key](blocks_for(n, BLOCK), *parts, n, *sizes[1:], *[s for own in strides for s in own], *flag)
 
 
 def _flat1(f):
@@ -82,12 +94,7 @@ def _flat2(f):
     def flat(a, b, y, n, sa, sb, sy, accumulate):
         i = uint32(cuda.grid(1))
         if i < n:
-            v = f(a[i * sa], b[i * sb])
-            o = i * sy
-            if accumulate:
-                y[o] = y[o] + v
-            else:
-                y[o] = v
+            put(y, i * sy, f(a[i * sa], b[i * sb]), accumulate)
     return flat
 
 
@@ -96,11 +103,7 @@ def _strided2(f):
         i = uint32(cuda.grid(1))
         if i < n:
             v = f(a[place(i, n1, n2, n3, a0, a1, a2, a3)], b[place(i, n1, n2, n3, b0, b1, b2, b3)])
-            o = place(i, n1, n2, n3, y0, y1, y2, y3)
-            if accumulate:
-                y[o] = y[o] + v
-            else:
-                y[o] = v
+            put(y, place(i, n1, n2, n3, y0, y1, y2, y3), v, accumulate)
     return strided
 
 

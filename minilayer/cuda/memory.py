@@ -103,12 +103,8 @@ class DeviceArray:
     @property
     def is_contiguous(self):
         """Does it lie in C order without gaps?"""
-        step = self.dtype.itemsize
-        for n, s in zip(reversed(self.shape), reversed(self.strides), strict=True):
-            if n != 1 and s != step:
-                return self.size == 0
-            step *= n
-        return True
+        wanted = c_strides(self.shape, self.dtype.itemsize)
+        return self.size == 0 or all(n == 1 or s == w for n, s, w in zip(self.shape, self.strides, wanted, strict=True))
 
     def _view(self, shape, strides, offset=0):
         return DeviceArray(self.storage, tuple(shape), tuple(strides), self.dtype, self.offset + offset)
@@ -241,13 +237,8 @@ def from_numpy(x):
     return made
 
 
-def to_numpy(x):
-    """A copy of an array on the host, in C order."""
-    if not x.is_contiguous:
-        from minilayer._ext import indexing_cuda
-        block = empty(x.shape, x.dtype)
-        indexing_cuda.copy(x, block)
-        x = block
+def contiguous_to_numpy(x):
+    """A copy on the host of an array in C order. (`minilayer.cuda.to_numpy` brings others into that order first.)"""
     y = np.empty(x.shape, x.dtype)
     if SIMULATED:
         y.reshape(-1).view(np.uint8)[...] = x.storage.host[x.offset:x.offset + x.nbytes]

@@ -36,6 +36,15 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
 
+class Buffer(Tensor):
+    """A tensor that is state but not learned: a layer it is assigned to lists it among its buffers. `persistent=False`
+    keeps it out of `state_dict`."""
+
+    def __init__(self, data, persistent=True):
+        super().__init__(data)
+        self.persistent = bool(persistent)
+
+
 class Layer:
     """Base class of all layers: parameters, buffers, children, modes, hooks and state.
 
@@ -75,7 +84,8 @@ class Layer:
 
     def __setattr__(self, name, value):
         kinds = self._kinds
-        kind = PARAMETER if isinstance(value, Parameter) else CHILD if isinstance(value, Layer) else None
+        kind = (PARAMETER if isinstance(value, Parameter) else CHILD if isinstance(value, Layer) else
+                BUFFER if isinstance(value, Buffer) else None)
         known = kinds.get(name)
         if kind is None and known is not None and value is not None:
             if known != BUFFER or not isinstance(value, Tensor):
@@ -85,6 +95,8 @@ class Layer:
         elif kind is not None and kind != known:
             kinds[name] = kind
             self._transient.discard(name)
+        if kind is BUFFER:
+            (self._transient.discard if value.persistent else self._transient.add)(name)
         if kind is CHILD:
             value.__dict__["_name"] = name
         self.__dict__[name] = value

@@ -5,6 +5,7 @@ outside an array's memory raises. Sums and exponentials are float32 in float32 k
 float64: a few units of rounding are allowed even where the compiled CPU kernels must be equal to the bit.
 """
 import importlib
+import inspect
 import math
 
 import numpy as np
@@ -12,9 +13,10 @@ import pytest
 from cases import KERNELS
 from hostmemory import on_device, on_host
 from rounding import check_close
-from test_kernels import accumulates, arrays_of, describe, map_arrays, prepare, samples_of, sizes_of_terms
+from test_kernels import accumulates, arrays_of, describe, map_arrays, plain, prepare, samples_of, sizes_of_terms
 
 from minilayer._ext import dispatch
+from minilayer.cuda.maps import Map
 
 FAMILIES = sorted(name for name, table in dispatch.variants().items() if "cuda" in table)
 LEAST = 4.0                     # units of rounding
@@ -85,6 +87,29 @@ def agree(case, dtype, args, kwargs, layout=None):
 
 def test_the_families_of_the_classifier_are_here():
     assert {"arithmetic", "elementwise", "indexing", "matmul", "norm", "optimizer", "reduce", "softmax"} <= set(FAMILIES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_contract_equals_reference(family):
+    """Functions have the reference's arguments; a map takes as many arrays, and `accumulate` where the reference does."""
+    reference = module(family, "reference")
+    for name, f in vars(module(family, "cuda")).items():
+        if name.startswith("_") or not inspect.isfunction(getattr(reference, name, None)):
+            continue
+        want = inspect.signature(getattr(reference, name))
+        if isinstance(f, Map):
+            settings = {p.name: p.default for p in want.parameters.values() if p.kind is p.KEYWORD_ONLY}
+            assert settings == ({"accumulate": False} if f.accumulates else {}), f"{family}.{name}"
+            assert len(want.parameters) - len(settings) == f.inputs + 1, f"{family}.{name}"
+        else:
+            assert plain(inspect.signature(f)) == plain(want), f"{family}.{name}"
+
+
+def test_maps_refuse_what_the_contract_lacks():
+    x = on_device(np.ones(2))
+    for arguments, settings in [((x, x), {}), ((x, x, x), {"accumulate": True})]:
+        with pytest.raises(TypeError, match="maximum: expected 2 arrays to read"):
+            module("arithmetic", "cuda").maximum(*arguments, **settings)
 
 
 @pytest.mark.parametrize("case, dtype", WITH_DTYPE)
