@@ -238,6 +238,9 @@ def difference(ours, theirs):
 
 def error_of(x, exact):
     """The norm-wise relative error of a float32 array against the float64 one."""
-    finite = np.isfinite(exact) & np.isfinite(x)
+    exact, x = np.asarray(exact), np.asarray(x)
+    finite = np.isfinite(exact)
+    if not np.array_equal(finite, np.isfinite(x)):
+        return np.inf
     norm = np.linalg.norm(exact[finite])
     return float(np.linalg.norm(x[finite].astype(np.float64) - exact[finite]) / max(norm, 1e-30))
