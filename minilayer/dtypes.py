@@ -10,6 +10,11 @@ _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 _RANK = {boolean: 0, uint8: 1, int32: 2, int64: 3, float32: 4, float64: 5}
 
 
+def category(dtype) -> int:
+    """0 for bool, 1 for integers, 2 for floats: a value of a higher category does not fit a lower one."""
+    return _CATEGORY[dtype.kind]
+
+
 def result_type(*operands):
     """The dtype in which operands of different types meet, by PyTorch's rule.
 

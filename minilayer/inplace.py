@@ -3,7 +3,7 @@
 
 The memory changes at once; the graph cannot, so the tensor gets a new node, whose input is the node it had. Written to
 through a view, it is the base that changes: the base's new node takes the part that the view shows from the view's new
-values, and every other view derives itself from the base again (`edge` in tape.py) when it is next used.
+values, and every other view derives itself from the base again (`edge` in node.py) when it is next used.
 """
 import sys
 
@@ -11,6 +11,7 @@ import cython
 
 from minilayer import device
 from minilayer._ext.dispatch import family
+from minilayer.dtypes import category
 from minilayer.node import Node, TensorBase, edge, record, set_maker, wrap
 from minilayer.promotion import cast, promote
 from minilayer.state import thread_state
@@ -77,7 +78,7 @@ def apply_inplace(op, target, *others):
                                f"{t.array.shape}; .clone() it first")
     if op.promotes:
         converted = promote(op, (target, *others))
-        if converted[0] is not target and converted[0].array.dtype.kind != t.array.dtype.kind:
+        if converted[0] is not target and category(converted[0].array.dtype) != category(t.array.dtype):
             raise TypeError(f"{name}: the result's dtype {converted[0].array.dtype} does not fit in the tensor's "
                             f"{t.array.dtype}; use the out-of-place form")
         others = tuple([x if x.array.dtype == t.array.dtype else cast(x, t.array.dtype) for x in converted[1:]])

@@ -32,7 +32,7 @@ class Check:
 @cython.cclass
 class TensorBase:
     """An array and its place in the graph. `Tensor` (tensor.py) adds what people call."""
-    # Its fields are declared in tape.pxd, for tensor.py to extend:
+    # Its fields are declared in node.pxd, for tensor.py to extend:
     #   array       the values, or None
     #   grad        for a leaf (or after retain_grad): the gradient collected so far
     #   node, slot  the Node that made it and which of its outputs this is; node is None for a leaf
@@ -141,7 +141,7 @@ def edge(tensor: TensorBase):
 @cython.cclass
 class Node:
     """One recorded operation: the op, where its inputs came from, and what its backward rule reads."""
-    # Its fields are declared in tape.pxd, so that op files can be compiled against them:
+    # Its fields are declared in node.pxd, so that op files can be compiled against them:
     #   op         the Op, with its settings
     #   parents    one an input: the Node that made it, a leaf, or None where no gradient goes
     #   slots      which output of each parent; None where all are 0
@@ -155,6 +155,9 @@ class Node:
     #   hooks      {output: functions on its gradient, ~output: a weak reference to the tensor that retains it}
     #   grad       the gradient that has arrived so far, and in `owned` whether the tape may add to it in place
     #              (lists for several outputs); `queued` while it waits in the heap
+
+    def __dealloc__(self):
+        drop_checks(self)
 
     def save(self, *arrays):
         """Keep arrays (inputs, outputs or private ones) for backward. Does nothing when nothing is recorded."""
@@ -228,6 +231,18 @@ def record(op, parents: tuple) -> Node:
 
 
 @cython.ccall
+def drop_checks(node: Node):
+    """Let a node's Checks go one by one: a chain of many thousands freed by its first would need as many nested calls."""
+    check: Check = node.checks
+    following: Check
+    node.checks = None
+    while check is not None:
+        following = check.next
+        check.next = None
+        check = following
+
+
+@cython.ccall
 def set_maker(tensor: TensorBase, node: Node):
     """Let `node` be what made this tensor, after a change in place. Hooks stay with the values they were asked for;
     retain_grad, which is about the tensor, moves along."""
@@ -239,10 +254,6 @@ def set_maker(tensor: TensorBase, node: Node):
     tensor.slot = 0
 
 
-UNRECORDED = record(None, ())       # what forward is given when nothing is recorded
-UNRECORDED.ignore()
-
-
 def restore(node: Node, i):
     """Saved array i as a tensor in its place in the graph."""
     array = node.kept[i]
@@ -251,14 +262,20 @@ def restore(node: Node, i):
         check = check.next
     if array is None:
         return None
+    made: TensorBase
     if check is None:
         return wrap(array)
+    parent = None if check.place < 0 else node.parents[check.place]
     if check.place < 0:
-        return wrap_result(array, node, -1 - check.place)
-    parent = node.parents[check.place]
-    if isinstance(parent, Node):
-        return wrap_result(array, parent, 0 if node.slots is None else node.slots[check.place])
-    if parent is not None and cython.cast(TensorBase, parent).array is not array:
+        made = wrap_result(array, node, -1 - check.place)
+    elif isinstance(parent, Node):
+        made = wrap_result(array, parent, 0 if node.slots is None else node.slots[check.place])
+    elif parent is None:
+        made = wrap(array)
+    elif cython.cast(TensorBase, parent).array is array:
+        return parent
+    else:
         raise RuntimeError(f"backward: {node.op.name} saved input {check.place} for its gradient, but its .data was replaced "
-                           "afterwards; compute the forward pass again")
-    return wrap(array) if parent is None else parent
+                           "afterwards, or written to by the operation itself; compute the forward pass again")
+    made.version = check.counter        # a write to that memory from now on is still noticed
+    return made

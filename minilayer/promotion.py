@@ -60,7 +60,8 @@ def cast(x, dtype):
 
 
 def _operand(name, x, like):
-    """A tensor or a number as it is, an ndarray as a tensor on like's device; nothing else."""
+    """A tensor or a number as it is, an ndarray as a tensor on like's device; nothing else. (On the CPU that is a tensor over
+    the ndarray's own memory, as from_numpy makes it: backward does not see what is written there meanwhile.)"""
     if type(x) is ndarray:
         if x.dtype not in DTYPES:
             raise TypeError(f"{name}: expected an array of {', '.join(map(str, DTYPES))}, got {x.dtype}; "

@@ -33,13 +33,13 @@ if cython.compiled:
         run_hooks,
         sum_to,
     )
-    from cython.cimports.minilayer.node import Node, TensorBase, edge, record, wrap, wrap_result
+    from cython.cimports.minilayer.node import Node, TensorBase, drop_checks, edge, record, wrap, wrap_result
     from cython.cimports.minilayer.state import State, current
     from cython.cimports.minilayer.versions import check_versions, note_versions, note_versions2
 else:
     from minilayer._ext.runtime import same_dtype, same_shape, scalar_like
     from minilayer.gradients import added, alike, collect, describe, is_private, pass_hooks, run_hooks, sum_to
-    from minilayer.node import Node, TensorBase, edge, record, wrap, wrap_result
+    from minilayer.node import Node, TensorBase, drop_checks, edge, record, wrap, wrap_result
     from minilayer.state import State, current
     from minilayer.versions import check_versions, note_versions, note_versions2
 
@@ -147,44 +147,6 @@ def register_promotion(function):
     _promote = function
 
 
-@cython.ccall
-def apply2(op, a, b):
-    """`apply` for two inputs, the commonest case, without its general loop."""
-    x: TensorBase
-    y: TensorBase
-    result: TensorBase
-    node: Node
-    state: State
-    flags: cython.int = op._flags
-    if isinstance(a, TensorBase) and flags & _PROMOTES and (type(b) is float or type(b) is int and -_BIG < b < _BIG):
-        x = a
-        if type(x.array) is ndarray and x.array.dtype.kind == "f":
-            b = wrap(scalar_like(b, x.array))           # the dtype stays x's, by result_type's rule
-    if not (isinstance(a, TensorBase) and isinstance(b, TensorBase)):
-        return apply(op, a, b)
-    x = a
-    y = b
-    state = current()
-    if (flags & ~_SIMPLE or state.tape is not None or state.observer is not None
-            or type(x.array) is not ndarray or type(y.array) is not ndarray or not same_dtype(x.array, y.array)
-            or (flags & _FLOATS and x.array.dtype.kind != "f")):
-        return apply(op, a, b)
-    if not state.grad_enabled or flags & _CONSTANT:
-        return wrap_result(op.forward(UNRECORDED, x.array, y.array), None, 0)
-    p, q = edge(x), edge(y)
-    if p is None and q is None:
-        return wrap_result(op.forward(UNRECORDED, x.array, y.array), None, 0)
-    node = record(op, (p, q))
-    if x.slot or y.slot:
-        node.slots = (x.slot, y.slot)
-    result = wrap_result(op.forward(node, x.array, y.array), node, 0)
-    if flags & _BROADCASTS and not (same_shape(x.array, result.array) and same_shape(y.array, result.array)):
-        node.shapes = (x.array.shape, y.array.shape)
-    if node.kept:
-        note_versions2(node, x, y, result)
-    return result
-
-
 def apply(op, *inputs):
     """Compute `op` on tensors (None where an input is left out), and record it where a gradient will be asked for.
 
@@ -256,6 +218,44 @@ def apply(op, *inputs):
     if state.observer is not None:
         state.observer(node if needed else None, op, inputs, results)
     return results if type(value) is tuple else results[0]
+
+
+@cython.ccall
+def apply2(op, a, b):
+    """`apply` for two inputs, the commonest case, without its general loop."""
+    x: TensorBase
+    y: TensorBase
+    result: TensorBase
+    node: Node
+    state: State
+    flags: cython.int = op._flags
+    if isinstance(a, TensorBase) and flags & _PROMOTES and (type(b) is float or type(b) is int and -_BIG < b < _BIG):
+        x = a
+        if type(x.array) is ndarray and x.array.dtype.kind == "f":
+            b = wrap(scalar_like(b, x.array))           # the dtype stays x's, by result_type's rule
+    if not (isinstance(a, TensorBase) and isinstance(b, TensorBase)):
+        return apply(op, a, b)
+    x = a
+    y = b
+    state = current()
+    if (flags & ~_SIMPLE or state.tape is not None or state.observer is not None
+            or type(x.array) is not ndarray or type(y.array) is not ndarray or not same_dtype(x.array, y.array)
+            or (flags & _FLOATS and x.array.dtype.kind != "f")):
+        return apply(op, a, b)
+    if not state.grad_enabled or flags & _CONSTANT:
+        return wrap_result(op.forward(UNRECORDED, x.array, y.array), None, 0)
+    p, q = edge(x), edge(y)
+    if p is None and q is None:
+        return wrap_result(op.forward(UNRECORDED, x.array, y.array), None, 0)
+    node = record(op, (p, q))
+    if x.slot or y.slot:
+        node.slots = (x.slot, y.slot)
+    result = wrap_result(op.forward(node, x.array, y.array), node, 0)
+    if flags & _BROADCASTS and not (same_shape(x.array, result.array) and same_shape(y.array, result.array)):
+        node.shapes = (x.array.shape, y.array.shape)
+    if node.kept:
+        note_versions2(node, x, y, result)
+    return result
 
 
 @cython.ccall
@@ -475,13 +475,15 @@ def walk(roots, gradients, keep_graph, create_graph, targets=None):
                 given = node.op.backward(node, *g)
             else:
                 given = node.op.backward(node, g)
+            if type(given) is list:
+                raise RuntimeError(f"{node.op.name}: backward returned a list, expected a gradient or a tuple of them")
             result: tuple = given if type(given) is tuple else (given,)
             if len(result) != len(node.parents):
                 raise RuntimeError(f"{node.op.name}: backward returned {len(result)} gradients, expected one for each "
                                    f"of its {len(node.parents)} inputs")
             if not keep_graph and node.kept:
                 node.kept = ()
-                node.checks = None
+                drop_checks(node)
                 node.freed = True
             for i in range(len(result)):
                 parent = node.parents[i]
@@ -594,7 +596,8 @@ def seed(tensor, gradient, create_graph, name):
                          f"got {gradient.array.shape}")
     if gradient.array.dtype != t.array.dtype:
         raise TypeError(f"{name}: expected a gradient of dtype {t.array.dtype}, got {gradient.array.dtype}")
-    return gradient if create_graph else gradient.array
+    # (a copy: it may be a .grad that the walk adds to)
+    return gradient if create_graph else device.copy(gradient.array)
 
 
 def backward(tensor, gradient=None, retain_graph=None, create_graph=False):

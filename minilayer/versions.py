@@ -39,7 +39,8 @@ def note_versions(node: Node, inputs: tuple, outputs: tuple):
         # Where tensors share one array (x and x.detach()), what was saved first is the first input's, and so on.
         if k < len(inputs) and inputs[k] is not None and cython.cast(TensorBase, inputs[k]).array is array:
             i = k
-        for item in inputs[i:]:
+        while i < len(inputs):
+            item = inputs[i]
             if item is not None and cython.cast(TensorBase, item).array is array:
                 _note(node, k, i, item)
                 break

@@ -1,4 +1,5 @@
 """The tape: what is recorded, how it is walked back, and what keeps a gradient from going wrong without a word."""
+import contextlib
 import copy
 import gc
 import os
@@ -1197,3 +1198,90 @@ def test_observer_sees_every_operation():
         state.observer = None
     x * 3
     assert seen == [("mul", True, 1), ("add", False, 1)]
+
+
+def test_what_the_second_telling_reads_is_guarded_too():
+    """create_graph: a saved value that a gradient's own graph reads again, overwritten before the second pass."""
+    def first(f, *inputs):
+        return ml.grad(f.sum(), inputs, create_graph=True)[0].sum()
+    x, w, c = leaf(1.0), leaf(2.0), ml.tensor([5.0])
+    a, e, p = x * 2, x.exp(), x * c
+    seconds = [(first(a.sin(), x), a), (first(a ** 3, x), a), (first(e, x), e), (first(p * w, x), c)]
+    for second, memory in seconds:
+        with ml.no_grad():
+            memory.fill_(0.0)
+        with pytest.raises(RuntimeError, match="changed in place"):
+            second.backward()
+
+
+def test_a_gradient_given_may_be_the_grad_that_is_added_to():
+    x = leaf(0.0, 1.0, 2.0, 3.0)
+    x.grad = ml.tensor(np.array([1.0, 2.0, 3.0, 4.0]))
+    x[1:].backward(x.grad[:-1])
+    assert x.grad.tolist() == [1.0, 3.0, 5.0, 7.0]
+    w = ml.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    w.grad = ml.tensor([[1.0, 2.0], [3.0, 4.0]])
+    w.T.backward(w.grad)
+    assert w.grad.tolist() == [[2.0, 5.0], [5.0, 8.0]]
+
+
+class SavesAll(tape.Op):
+    """y = the first input; saves every input."""
+    name = "saves_all"
+
+    def forward(self, node, *xs):
+        node.save(*xs)
+        return xs[0].copy()
+
+    def backward(self, node, dy):
+        return (dy, *[None] * (len(node.parents) - 1))
+
+    def cost(self, shapes, out_shapes):
+        return tape.elementwise_cost(shapes, out_shapes)
+
+
+def test_an_op_may_save_a_hundred_thousand_inputs():
+    """Noted in linear time, and let go of without a hundred thousand nested calls."""
+    done = []
+
+    def run():
+        xs = [leaf(1.0) for _ in range(100_000)]
+        tape.apply(SavesAll(), *xs)                     # dropped
+        tape.apply(SavesAll(), *xs).sum().backward()    # freed by the walk
+        done.append(xs[0].grad.item())
+    size = threading.stack_size(1 << 20)
+    try:
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(size)
+    assert done == [1.0]
+
+
+class ReturnsAList(SavesAll):
+    def backward(self, node, dy):
+        return [dy]
+
+
+def test_a_list_of_gradients_is_refused():
+    with pytest.raises(RuntimeError, match="saves_all: backward returned a list"):
+        (tape.apply(ReturnsAList(), leaf(1.0) * 2) * 3).sum().backward()
+
+
+def test_the_short_way_of_two_inputs_notes_what_the_general_one_does():
+    """apply2's own notes, and apply's (which runs while a tape listens)."""
+    def refused(listen, change):
+        x, y = leaf(1.0) * 1, leaf(2.0) * 1
+        with ml.Tape() if listen else contextlib.nullcontext():
+            z = x * y if change != "output" else x / y
+        with ml.no_grad():
+            (y if change == "second" else x if change == "first" else z).fill_(3.0)
+        try:
+            z.sum().backward()
+        except RuntimeError as error:
+            return str(error).partition(" at ")[0]
+        return None
+    for change in ("first", "second", "output"):
+        assert refused(False, change) == refused(True, change)
+    assert "input 0" in refused(False, "first") and "input 1" in refused(False, "second")
