@@ -29,7 +29,7 @@ from minilayer.listing import Tape
 from minilayer.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from minilayer import functional
 from minilayer.functional import *
-from minilayer import init
+from minilayer import init, linalg
 from minilayer.gradcheck import gradcheck, gradgradcheck
 from minilayer import layers
 from minilayer.layers import *
@@ -39,5 +39,8 @@ from minilayer import data
 from minilayer.serialization import load, save
 from minilayer.weights import load_weights
 
-bool = boolean                      # minilayer.bool, as minilayer.float32: dtypes under PyTorch's names
+from math import e, inf, nan, pi
+from numpy import finfo, iinfo
+bool, float, double, int, long = boolean, float32, float64, int32, int64      # dtypes under PyTorch's names
+inference_mode, Size = no_grad, tuple
 __version__ = "0.1.0"

@@ -1,8 +1,9 @@
 """MINILAYER_PURE=1: run the engine from its .py files, though compiled modules lie beside them.
 
-The engine (state, device, node to tensor, the ops, dispatch) is Python that Cython also compiles. Python prefers the compiled module of
-a name; with this import finder in front it takes the .py file, which a debugger can step through and an edit changes at
-once. Kernels are not touched: they have no .py (their readable telling is another family variant, `reference`).
+The engine (state, device, node to tensor, the ops, dispatch) is Python that Cython also compiles. Python prefers the
+compiled module of a name; with this import finder in front it takes the .py file, which a debugger can step through and
+an edit changes at once. Kernels are not touched: they have no .py (their readable telling is another family variant,
+`reference`).
 """
 import importlib.machinery
 import os

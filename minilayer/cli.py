@@ -1,4 +1,4 @@
-"""The command line: `minilayer train digits`, `minilayer train mnist`, `minilayer doctor`.
+"""The command line: `minilayer train JOB`, `minilayer sample RUN`, `minilayer doctor`.
 
 Exit status: 0 done, 1 something could not be done (the message says what, and what to do), 2 a wrong command line,
 130 stopped by Ctrl-C. A mistake of the user's is never answered with a traceback; MINILAYER_DEBUG=1 shows it.
@@ -42,20 +42,25 @@ def make_parser() -> argparse.ArgumentParser:
                                      "see what this machine runs it with.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    train = commands.add_parser("train", help="train a small network on handwritten digits",
+    train = commands.add_parser("train", help="train a small network on handwritten digits, or on text",
                                 description="Train a small network and leave its record in a folder: checkpoint, log "
                                 "and pictures. Ctrl-C saves; --resume goes on.")
     train.set_defaults(run=run_train)
-    train.add_argument("job", choices=("digits", "mnist"), help="digits: 8x8, comes with minilayer, takes seconds; "
-                       "mnist: 28x28, read from MINILAYER_DATA or downloaded")
-    train.add_argument("--epochs", type=_at_least(1), metavar="N", help="passes over the data (digits 20, mnist 8)")
-    train.add_argument("--lr", type=_positive, metavar="X", help="first learning rate (digits 0.003, mnist 0.002)")
-    train.add_argument("--batch-size", type=_at_least(1), metavar="N", help="images in a step (digits 32, mnist 64)")
+    train.add_argument("job", choices=("digits", "mnist", "chars", "gpt"),
+                       help="digits: 8x8, comes with minilayer, takes seconds; mnist: 28x28, read from MINILAYER_DATA or "
+                       "downloaded; chars, gpt: an LSTM or a small transformer that learns to write, take a minute")
+    train.add_argument("--epochs", type=_at_least(1), metavar="N",
+                       help="passes over the data (digits 20, mnist 8), or of 60 batches (chars 20, gpt 12)")
+    train.add_argument("--lr", type=_positive, metavar="X", help="first learning rate (0.003, mnist 0.002, chars 0.005)")
+    train.add_argument("--batch-size", type=_at_least(1), metavar="N",
+                       help="images, or windows of text, in a step (32, mnist 64, gpt 16)")
     train.add_argument("--seed", type=_at_least(0), metavar="N", help="settles weights, order and dropout (0)")
     train.add_argument("--fold", type=int, choices=range(5), help="digits: the fifth of the images to test on (0)")
     train.add_argument("--small", action="store_true", default=None,
                        help="mnist: learn from 8,000 and test on 2,000 of the 10,000 test images")
     train.add_argument("--data", metavar="DIR", help="mnist: the folder that holds its files")
+    train.add_argument("--text", metavar="FILE", help="chars, gpt: the text to learn from, UTF-8 (the reference of the Python "
+                       "language, which comes with Python)")
     where = train.add_mutually_exclusive_group()
     where.add_argument("--out", metavar="DIR", help="folder for the record (runs/JOB, or runs/JOB-2, ...)")
     where.add_argument("--resume", metavar="DIR", help="go on with the run whose record is there")
@@ -63,6 +68,17 @@ def make_parser() -> argparse.ArgumentParser:
                        help="threads (all cores); the result does not depend on it")
     train.add_argument("--no-plots", action="store_true", help="draw no pictures")
     train.add_argument("--quiet", action="store_true", help="no progress, only the result")
+
+    sample = commands.add_parser("sample", help="let a model that has learned from text write",
+                                 description="Write with the best weights of a run of `minilayer train chars` or `gpt`.")
+    sample.set_defaults(run=run_sample)
+    sample.add_argument("folder", metavar="RUN", help="the run's folder")
+    sample.add_argument("--prompt", default="\n", metavar="TEXT", help="what to go on from (a new line)")
+    sample.add_argument("--length", type=_at_least(1), default=500, metavar="N", help="letters to write (500)")
+    sample.add_argument("--temperature", type=_not_negative, default=0.8, metavar="X",
+                        help="below 1 for likelier letters, 0 for the likeliest (0.8)")
+    sample.add_argument("--top-k", type=_at_least(1), metavar="N", help="choose among the N likeliest letters (all)")
+    sample.add_argument("--seed", type=_at_least(0), metavar="N", help="settles what is written (another each time)")
 
     doctor = commands.add_parser("doctor", help="show versions, instruction set, threads, backends, GPU and cache",
                                  description="Show what minilayer runs with on this machine.")
@@ -92,6 +108,10 @@ def _positive(text: str) -> float:
     return value
 
 
+def _not_negative(text: str) -> float:
+    return 0.0 if text.strip("+-") in ("0", "0.0") else _positive(text)
+
+
 # ---- minilayer train ----
 
 def run_train(options, parser) -> int:
@@ -115,9 +135,10 @@ def run_train(options, parser) -> int:
             tqdm.write(text)
 
     def on_epoch(record: dict) -> None:
-        say(f"epoch {record['epoch']:3}/{config['epochs']}   "
-            f"train loss {record['train_loss']:.4f}  accuracy {record['train_accuracy']:.4f}   "
-            f"test loss {record['test_loss']:.4f}  accuracy {record['test_accuracy']:.4f}   {record['seconds']:.2f} s")
+        parts = ["  ".join([f"{part} loss {record[f'{part}_loss']:.4f}",
+                            *(f"{name} {record[f'{part}_{name}']:.4f}" for name in trainer.metrics)])
+                 for part in ("train", "test")]
+        say(f"epoch {record['epoch']:3}/{config['epochs']}   {'   '.join(parts)}   {record['seconds']:.2f} s")
 
     again = f"minilayer train {options.job} --resume {folder}" + (f" --data {options.data}" if options.data else "")
     trainer = jobs.trainer_for(config, root=options.data, out=folder, on_epoch=on_epoch, progress=not options.quiet,
@@ -126,19 +147,35 @@ def run_train(options, parser) -> int:
         trainer.resume()
         say(f"going on after epoch {trainer.epoch} of {config['epochs']}")
     count = sum(p.numel() for p in trainer.model.parameters())
-    say(f"{options.job}: {len(trainer.train_loader.dataset):,} images to learn from, "
-        f"{len(trainer.test_loader.dataset):,} to test on; {count:,} parameters; {minilayer.get_num_threads()} threads")
+    about_text = options.job in jobs.TEXT_JOBS
+    learn, test = ((trainer.text.train, trainer.text.valid) if about_text
+                   else (trainer.train_loader.dataset, trainer.test_loader.dataset))
+    say(f"{options.job}: {len(learn):,} {'letters' if about_text else 'images'} to learn from, {len(test):,} to test on; "
+        f"{count:,} parameters; {minilayer.get_num_threads()} threads")
     trainer.fit(config["epochs"])
     if not options.no_plots:
         _draw(trainer, folder, say)
     say(f"record: {folder}/ (checkpoint.safetensors, best.safetensors, log.jsonl)")
+    if about_text:
+        return _finish_text(trainer, folder, config, say)
     print(f"test accuracy: {trainer.history[-1]['test_accuracy']:.4f}")
+    return 0
+
+
+def _finish_text(trainer, folder: Path, config: dict, say) -> int:
+    """A sample, and the loss on all the text held back beside the counted model's."""
+    from minilayer import jobs, random
+    text = trainer.text
+    say("it writes:\n\n" + "".join(jobs.write(config, trainer.model, rng=random.Generator(config["seed"]))).strip() + "\n")
+    say(f"more of it: minilayer sample {folder}")
+    counted = jobs.trigram_loss(text.train, text.valid, len(text.vocabulary))
+    print(f"validation loss: {jobs.validation_loss(trainer):.4f} nats a letter (counted trigrams: {counted:.4f})")
     return 0
 
 
 def _config(options, parser, defaults: dict, load_checkpoint) -> dict:
     """The numbers that define the run: from the checkpoint, or defaults and options."""
-    names = ("epochs", "lr", "batch_size", "seed", "fold", "small")
+    names = ("epochs", "lr", "batch_size", "seed", "fold", "small", "text")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.resume:
         if given:
@@ -153,8 +190,8 @@ def _config(options, parser, defaults: dict, load_checkpoint) -> dict:
     for name in given:
         if name not in defaults[options.job]:
             parser.error(f"--{name} is no option of the job {options.job}")
-    if options.data and options.job == "digits":
-        parser.error("--data is no option of the job digits, whose images ship with minilayer")
+    if options.data and options.job != "mnist":
+        parser.error(f"--data is no option of the job {options.job}, which needs no folder of images")
     return {"job": options.job, **defaults[options.job], **given}
 
 
@@ -170,11 +207,38 @@ def _free_folder(first: Path) -> Path:
 def _draw(trainer, folder: Path, say) -> None:
     from minilayer import jobs, plots
     try:
-        paths = plots.write_pictures(folder, jobs.report(trainer))
+        if trainer.config["job"] in jobs.TEXT_JOBS:
+            paths = plots.write_pictures(folder, jobs.text_report(trainer), plots.TEXT_PICTURES)
+        else:
+            paths = plots.write_pictures(folder, jobs.report(trainer))
     except ImportError as error:
         say(f"no pictures: {error}")
     else:
         say(f"pictures: {folder}/ ({', '.join(path.name for path in paths)})")
+
+
+# ---- minilayer sample ----
+
+def run_sample(options, parser) -> int:
+    """Write, letter by letter."""
+    from minilayer import jobs, load, random
+    from minilayer.train import BEST, load_checkpoint
+    config = load_checkpoint(options.folder)["config"]
+    if not isinstance(config, dict) or config.get("job") not in jobs.TEXT_JOBS:
+        raise ValueError(f"sample: {options.folder} holds no run on text ({', '.join(jobs.TEXT_JOBS)}), but of "
+                         f"{config.get('job') if isinstance(config, dict) else config!r}")
+    best = Path(options.folder) / BEST
+    if not best.is_file():
+        raise FileNotFoundError(f"sample: expected weights {best}, found none; train to the end of an epoch first")
+    model = jobs.text_model(config)
+    model.load_state_dict(load(best))
+    rng = random.Generator(options.seed)
+    if options.prompt.strip():
+        print(options.prompt, end="")
+    for letter in jobs.write(config, model, options.prompt, options.length, options.temperature, options.top_k, rng):
+        print(letter, end="", flush=True)
+    print()
+    return 0
 
 
 # ---- minilayer doctor ----

@@ -107,8 +107,16 @@ def _ours(values, dtype):
 _HOST = np.empty(0, np.float32)
 
 
-def empty(*size, dtype=None, device=None, requires_grad=False):
+def _sizes(name, sizes, size):
+    """The sizes given one by one or as one sequence, or as `size=`."""
+    if size is not None and sizes:
+        raise TypeError(f"{name}: expected sizes once, got {sizes} and size={size}")
+    return sizes if size is None else (tuple(size) if isinstance(size, (tuple, list)) else (size,),)
+
+
+def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of unset values (float32 unless given)."""
+    size = _sizes("empty", sizes, size)
     return _made(_on_cpu(_shape("empty", size), dtype), requires_grad, device)
 
 
@@ -122,26 +130,30 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
     return _made(devices.full(shape, fitting("full", fill_value, dtype), dtype, _HOST), requires_grad, device)
 
 
-def zeros(*size, dtype=None, device=None, requires_grad=False):
+def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of zeros (float32 unless given)."""
-    return full(_shape("zeros", size), 0, dtype=dtype or "float32", device=device, requires_grad=requires_grad)
+    shape = _shape("zeros", _sizes("zeros", sizes, size))
+    return full(shape, 0, dtype=dtype or "float32", device=device, requires_grad=requires_grad)
 
 
-def ones(*size, dtype=None, device=None, requires_grad=False):
+def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of ones (float32 unless given)."""
-    return full(_shape("ones", size), 1, dtype=dtype or "float32", device=device, requires_grad=requires_grad)
+    shape = _shape("ones", _sizes("ones", sizes, size))
+    return full(shape, 1, dtype=dtype or "float32", device=device, requires_grad=requires_grad)
 
 
-def zeros_like(x, *, dtype=None, requires_grad=False):
+def zeros_like(x, *, dtype=None, device=None, requires_grad=False):
     """A tensor of zeros in the shape, dtype and place of another."""
     expect_tensor("zeros_like", x)
-    return _made(devices.zeros(x.shape, x.dtype if dtype is None else as_dtype(dtype), x.array), requires_grad, None)
+    dtype = x.dtype if dtype is None else as_dtype(dtype)
+    return _made(devices.zeros(x.shape, dtype, x.array), requires_grad, device)
 
 
-def ones_like(x, *, dtype=None, requires_grad=False):
+def ones_like(x, *, dtype=None, device=None, requires_grad=False):
     """A tensor of ones in the shape, dtype and place of another."""
     expect_tensor("ones_like", x)
-    return _made(devices.full(x.shape, 1, x.dtype if dtype is None else as_dtype(dtype), x.array), requires_grad, None)
+    dtype = x.dtype if dtype is None else as_dtype(dtype)
+    return _made(devices.full(x.shape, 1, dtype, x.array), requires_grad, device)
 
 
 def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
@@ -172,7 +184,17 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False)
     if steps < 0:
         raise ValueError(f"linspace: expected steps >= 0, got {steps}")
     _shape("linspace", (steps,))
-    return _made(_ours(np.linspace(start, end, steps), dtype), requires_grad, device)
+    return _made(_ours(_evenly(start, end, steps, dtype), dtype), requires_grad, device)
+
+
+def _evenly(start, end, steps, dtype):
+    """From start upward in the first half and from end downward in the second, in the type asked for, as PyTorch does."""
+    kind = as_dtype(dtype or "float32")
+    if kind.kind != "f" or steps < 2:
+        return np.linspace(start, end, steps)
+    first, last = kind.type(start), kind.type(end)
+    step, i = np.float64((last - first) / kind.type(steps - 1)), np.arange(steps)
+    return np.where(i < steps // 2, first + step * i, last - step * (steps - 1 - i))
 
 
 def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
@@ -183,17 +205,45 @@ def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
     return _made(array, requires_grad, device)
 
 
-def rand(*size, rng=None, dtype=None, device=None, requires_grad=False):
-    """Numbers from U(0, 1)."""
-    return _made(random.uniform(_shape("rand", size), 0.0, 1.0, as_dtype(dtype or "float32"), rng), requires_grad, device)
+def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
+    """`steps` numbers from base^start to base^end, evenly spaced in their exponents."""
+    _check_numbers("logspace", start, end, base)
+    steps = _integer("logspace", "steps", steps)
+    if steps < 0:
+        raise ValueError(f"logspace: expected steps >= 0, got {steps}")
+    _shape("logspace", (steps,))
+    return _made(_ours(np.logspace(start, end, steps, base=base), dtype), requires_grad, device)
 
 
-def randn(*size, rng=None, dtype=None, device=None, requires_grad=False):
+def tril_indices(row, col, offset=0, *, dtype="int64", device=None):
+    """The rows and columns (2, count) of the places on and below a diagonal of a matrix."""
+    return _triangle_places("tril_indices", row, col, offset, dtype, device, False)
+
+
+def triu_indices(row, col, offset=0, *, dtype="int64", device=None):
+    """The rows and columns (2, count) of the places on and above a diagonal of a matrix."""
+    return _triangle_places("triu_indices", row, col, offset, dtype, device, True)
+
+
+def _triangle_places(name, row, col, offset, dtype, device, upper):
+    row, col = _shape(name, (row, col))
+    below = np.tri(row, col, _integer(name, "offset", offset) - upper, dtype=bool)
+    return _made(_ours(np.stack(np.nonzero(~below if upper else below)), dtype), False, device)
+
+
+def rand(*sizes, size=None, generator=None, rng=None, dtype=None, device=None, requires_grad=False):
+    """Numbers from U(0, 1). (`generator` is PyTorch's name for rng.)"""
+    return _made(random.uniform(_shape("rand", _sizes("rand", sizes, size)), 0.0, 1.0, as_dtype(dtype or "float32"),
+                                generator or rng), requires_grad, device)
+
+
+def randn(*sizes, size=None, generator=None, rng=None, dtype=None, device=None, requires_grad=False):
     """Numbers from N(0, 1)."""
-    return _made(random.normal(_shape("randn", size), 0.0, 1.0, as_dtype(dtype or "float32"), rng), requires_grad, device)
+    return _made(random.normal(_shape("randn", _sizes("randn", sizes, size)), 0.0, 1.0, as_dtype(dtype or "float32"),
+                               generator or rng), requires_grad, device)
 
 
-def randint(low, high=None, size=(), *, rng=None, dtype=None, device=None):
+def randint(low, high=None, size=(), *, generator=None, rng=None, dtype=None, device=None, requires_grad=False):
     """Integers from low (0 where it is left out: `randint(high, size=...)`) to high - 1."""
     if high is None:
         low, high = 0, low
@@ -202,10 +252,34 @@ def randint(low, high=None, size=(), *, rng=None, dtype=None, device=None):
     low, high = _integer("randint", "bounds", low), _integer("randint", "bounds", high)
     if not low < high:
         raise ValueError(f"randint: expected low < high, got {low} and {high}")
-    array = random.integers(_shape("randint", size if isinstance(size, (tuple, list)) else (size,)), low, high, rng)
-    return _made(array if dtype is None else _ours(array, dtype), False, device)
+    array = random.integers(_shape("randint", size if isinstance(size, (tuple, list)) else (size,)), low, high,
+                            generator or rng)
+    return _made(array if dtype is None else _ours(array, dtype), requires_grad, device)
 
 
-def randperm(n, *, rng=None, device=None):
+def randperm(n, *, generator=None, rng=None, dtype=None, device=None, requires_grad=False):
     """The integers 0 ... n-1 in random order."""
-    return _made(random.permutation(_shape("randperm", (n,))[0], rng), False, device)
+    array = random.permutation(_shape("randperm", (n,))[0], generator or rng)
+    return _made(array if dtype is None else _ours(array, dtype), requires_grad, device)
+
+
+# ---- questions about what one has ----
+
+def is_tensor(obj):
+    """Is it a tensor?"""
+    return isinstance(obj, TensorBase)
+
+
+def is_floating_point(x):
+    """Is it a tensor of float32 or float64?"""
+    expect_tensor("is_floating_point", x)
+    return x.is_floating_point()
+
+
+def numel(x):
+    """How many elements a tensor has."""
+    expect_tensor("numel", x)
+    return x.numel()
+
+
+asarray = as_tensor

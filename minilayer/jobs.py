@@ -1,4 +1,4 @@
-"""The jobs that come with minilayer: what `minilayer train digits` and `minilayer train mnist` learn, and with what.
+"""The jobs that come with minilayer: what `minilayer train digits`, `mnist`, `chars` and `gpt` learn, and with what.
 
 A job's config is a dict of plain numbers; `trainer_for(config)` makes the same data, model and optimizer from it every
 time, so that a checkpoint's config is all that is needed to go on.
@@ -7,7 +7,17 @@ import numpy as np
 
 from minilayer import functional as F
 from minilayer import random
-from minilayer.data import MNIST, DataLoader, Digits, Subset
+from minilayer.data import (
+    MNIST,
+    DataLoader,
+    Digits,
+    Subset,
+    Text,
+    TextWindows,
+    WindowLoader,
+    encode,
+    trigram_loss,
+)
 from minilayer.layers import (
     BatchNorm2d,
     Conv2d,
@@ -19,14 +29,19 @@ from minilayer.layers import (
     ReLU,
     Sequential,
 )
+from minilayer.models import GPT, CharLSTM
 from minilayer.optim import AdamW, lr_scheduler
 from minilayer.state import no_grad
 from minilayer.tensor import Tensor
-from minilayer.train import Trainer
+from minilayer.train import Trainer, evaluate
 
 DEFAULTS = {
     "digits": {"epochs": 20, "lr": 3e-3, "batch_size": 32, "seed": 0, "fold": 0},
-    "mnist": {"epochs": 8, "lr": 2e-3, "batch_size": 64, "seed": 0, "small": False}}
+    "mnist": {"epochs": 8, "lr": 2e-3, "batch_size": 64, "seed": 0, "small": False},
+    "chars": {"epochs": 20, "lr": 5e-3, "batch_size": 32, "seed": 0, "text": None, "vocabulary": None},
+    "gpt": {"epochs": 12, "lr": 3e-3, "batch_size": 16, "seed": 0, "text": None, "vocabulary": None}}
+TEXT_JOBS = ("chars", "gpt")
+WINDOW, BATCHES = 64, 60            # text jobs: letters in a window, batches in an epoch
 
 
 def digits_net() -> Sequential:
@@ -64,6 +79,8 @@ def datasets(config: dict, root=None):
 
 def trainer_for(config: dict, *, root=None, **settings) -> Trainer:
     """The Trainer of a job; `settings` go to it (out, on_epoch, progress, ...)."""
+    if config["job"] in TEXT_JOBS:
+        return text_trainer(config, **settings)
     train, test = datasets(config, root)
     random.manual_seed(config["seed"])
     model = digits_net() if config["job"] == "digits" else mnist_net()
@@ -73,6 +90,68 @@ def trainer_for(config: dict, *, root=None, **settings) -> Trainer:
                    DataLoader(train, config["batch_size"], shuffle=True), DataLoader(test, 250),
                    scheduler=scheduler, config=config, **settings)
 
+
+# ---- text ----
+
+def text_model(config: dict):
+    """The model of a text job: letters' numbers (B,T) to logits (B,T,letters). Its `generate` writes."""
+    if config["job"] == "chars":
+        return CharLSTM(len(config["vocabulary"]), width=256)
+    return GPT(len(config["vocabulary"]), width=128, depth=4, heads=4, context=WINDOW)
+
+
+def letters_loss(output, target):
+    """Cross-entropy in nats a letter: output (B,T,letters), target (B,T)."""
+    return F.cross_entropy(output.reshape(-1, output.shape[-1]), target.reshape(-1))
+
+
+def text_trainer(config: dict, **settings) -> Trainer:
+    """The Trainer of a text job; the text is its attribute `text`. Each epoch is tested on an eighth of what is held
+    back, `validation_loss` on all of it."""
+    text = Text.read(config["text"], config["vocabulary"])
+    config["vocabulary"] = text.vocabulary          # all that is needed to write, without the text
+    random.manual_seed(config["seed"])
+    model = text_model(config)
+    optimizer = AdamW(model.parameters(), lr=config["lr"], betas=(0.9, 0.95), weight_decay=0.1)
+    epochs = config["epochs"]
+
+    def rate(epoch: int) -> float:                  # carefully at first, fully, and down half a cosine
+        return 0.3 if epoch == 0 and epochs > 1 else 0.02 + 0.98 * (1 + np.cos(np.pi * epoch / epochs)) / 2
+    held_out = TextWindows(text.valid, min(WINDOW, len(text.valid) - 1))
+    trainer = Trainer(model, letters_loss, optimizer,
+                      WindowLoader(text.train, min(WINDOW, len(text.train) - 1), config["batch_size"], BATCHES),
+                      DataLoader(Subset(held_out, np.arange(0, len(held_out), 8)), 64), metrics={}, config=config,
+                      scheduler=lr_scheduler.LambdaLR(optimizer, rate), **settings)
+    trainer.text = text
+    return trainer
+
+
+def validation_loss(trainer: Trainer) -> float:
+    """Nats a letter on all the text held back."""
+    held_out = TextWindows(trainer.text.valid, min(WINDOW, len(trainer.text.valid) - 1))
+    return evaluate(trainer.model, DataLoader(held_out, 64), trainer.loss_fn, metrics={})["loss"]
+
+
+def write(config: dict, model, prompt: str = "\n", length: int = 500, temperature: float = 0.8, top_k=None, rng=None):
+    """Letters that a text job's model writes after `prompt`, one by one."""
+    vocabulary = config["vocabulary"]
+    for number in model.generate(encode(prompt, vocabulary), length, temperature, top_k, rng):
+        yield vocabulary[number]
+
+
+@no_grad()
+def text_report(trainer: Trainer, rows: int = 16) -> dict:
+    """What the pictures show: the curves beside the counted model's loss, and how surprising each letter was."""
+    text, model = trainer.text, trainer.model.eval()
+    held_out = TextWindows(text.valid, min(WINDOW, len(text.valid) - 1))
+    x, target = held_out.take(np.arange(min(rows, len(held_out))))
+    chances = F.log_softmax(model(Tensor(x)), -1).numpy()
+    return {"history": trainer.history, "trigram": trigram_loss(text.train, text.valid, len(text.vocabulary)),
+            "letters": [text.decode(row) for row in target],
+            "surprise": -np.take_along_axis(chances, target[..., None], 2)[..., 0]}
+
+
+# ---- images ----
 
 @no_grad()
 def predict(model, loader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

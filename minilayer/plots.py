@@ -161,6 +161,41 @@ def draw_overview(figure, run: dict) -> None:
     draw_filters(right, run["filters"], run["examples"], run["responses"], run["classes"])
 
 
+def draw_text_curves(figure, history: list[dict], trigram: float) -> None:
+    """Loss of every epoch, beside that of a model that counts three letters."""
+    epochs = [record["epoch"] for record in history]
+    axes = figure.subplots()
+    for part, color, order in (("train", TRAIN, 2), ("test", TEST, 3)):
+        axes.plot(epochs, [record[f"{part}_loss"] for record in history], color=color, label=part, zorder=order,
+                  marker="o" if len(epochs) == 1 else None)
+    axes.axhline(trigram, color=WRONG, linewidth=1.6, linestyle=(0, (4, 3)), label="counted trigrams")
+    axes.grid(axis="y")
+    axes.set_title("Loss, nats a letter")
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.margins(x=0.02)
+    axes.legend(frameon=False, loc="upper right", handlelength=1.4)
+
+
+def draw_surprise(figure, letters: list[str], surprise) -> None:
+    """Rows of text from what was held back, each letter the redder the less the model expected it (N,T)."""
+    axes = _sheet(figure, "What surprises the model",
+                  "text it never saw; white: expected, red: it gave the letter a chance of 1 in 50 or less")
+    rows, columns = surprise.shape
+    shade = np.clip(surprise / np.log(50), 0, 1)[..., None]
+    red = np.array([int(WRONG[i:i + 2], 16) for i in (1, 3, 5)]) / 255
+    axes.imshow(1 - shade * (1 - red) * 0.85, extent=(0, columns, rows, 0), aspect=1.7, interpolation="nearest")
+    shown = {"\n": "\u21b5", "\t": "\u2192", "$": "\\$"}
+    for row, line in enumerate(letters):
+        for column, letter in enumerate(line):
+            axes.text(column + 0.5, row + 0.55, shown.get(letter, letter), ha="center", va="center", fontsize=8.5,
+                      family="monospace")
+
+
+TEXT_PICTURES: dict = {
+    "curves.png": ((8, 4.6), lambda figure, run: draw_text_curves(figure, run["history"], run["trigram"])),
+    "surprise.png": ((11, 5.6), lambda figure, run: draw_surprise(figure, run["letters"], run["surprise"]))}
+
 PICTURES: dict = {      # file name: (inches, what draws it from the dict that `write_pictures` is given)
     "curves.png": ((11, 4.6), lambda figure, run: draw_curves(figure, run["history"])),
     "confusion.png": ((7.2, 7.2), lambda figure, run: draw_confusion(
@@ -172,8 +207,8 @@ PICTURES: dict = {      # file name: (inches, what draws it from the dict that `
     "overview.png": ((14, 10.8), draw_overview)}
 
 
-def write_pictures(folder, run: dict) -> list[Path]:
-    """Draw all pictures of a run into a folder; returns their paths.
+def write_pictures(folder, run: dict, pictures: dict | None = None) -> list[Path]:
+    """Draw all pictures of a run into a folder (`pictures`: PICTURES, or TEXT_PICTURES); returns their paths.
 
     `run` holds history (the Trainer's records), images (N,H,W), labels (N,), probabilities (N,classes), classes
     (names), filters (O,K,L), examples (M,H,W) and responses (M,O,H,W). Raises ImportError where matplotlib is missing.
@@ -185,7 +220,7 @@ def write_pictures(folder, run: dict) -> list[Path]:
         raise ImportError(f"pictures need matplotlib ({error}); pip install 'minilayer[plot]'") from None
     paths = []
     with matplotlib.rc_context(STYLE):
-        for name, (inches, draw) in PICTURES.items():
+        for name, (inches, draw) in (PICTURES if pictures is None else pictures).items():
             figure = Figure(figsize=inches, layout="constrained")
             draw(figure, run)
             paths.append(Path(folder) / name)

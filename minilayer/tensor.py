@@ -1,9 +1,10 @@
 # cython: language_level=3
+# ruff: noqa: F811, I001   (the imports in the class make functions its methods, grouped by what they do)
 """Tensor: an array, the device it lives on, and the gradient it collects.
 
 What a tensor can do is written out here as calls into `ops/`, where the mathematics is: to see what `x * y` computes
 and how its gradient flows back, follow `__mul__` to `ops/arithmetic.py`. How operations are recorded and walked back is
-in `tape.py`. Names, arguments and conventions are PyTorch's.
+in `tape.py`, on the graph of `node.py`. Names, arguments and conventions are PyTorch's.
 """
 import copy
 import numbers
@@ -14,10 +15,10 @@ import numpy as np
 from minilayer import device as devices
 from minilayer import gradients, tape
 from minilayer.arrays import array_from
-from minilayer.dtypes import as_dtype, boolean, float32, float64, int32, int64
+from minilayer.dtypes import as_dtype, boolean, float32, float64, int32, int64, uint8
 from minilayer.inplace import apply_inplace
 from minilayer.node import TensorBase, register_tensor, wrap
-from minilayer.ops import arithmetic, elementwise, indexing, reduce
+from minilayer.ops import arithmetic, elementwise, indexing
 from minilayer.ops import matmul as products
 from minilayer.ops import shape as shaping
 from minilayer.promotion import cast
@@ -30,7 +31,6 @@ else:
 _ADD, _SUB, _MUL, _DIV, _POW = (arithmetic.Add(), arithmetic.Sub(), arithmetic.Mul(), arithmetic.Div(),
                                 arithmetic.Pow())
 _COMPARABLE = (TensorBase, numbers.Number, np.bool_, np.ndarray)
-float_ = float                      # the class below has a method of that name
 
 
 def _rebuild(cls, array, requires_grad):
@@ -106,9 +106,21 @@ class Tensor(TensorBase):
         """Number of elements."""
         return self.array.size
 
+    ndimension, nelement = dim, numel
+
     def element_size(self):
         """Bytes an element takes."""
         return self.array.dtype.itemsize
+
+    @property
+    def itemsize(self):
+        """Bytes an element takes."""
+        return self.array.dtype.itemsize
+
+    @property
+    def nbytes(self):
+        """Bytes its elements take."""
+        return self.array.size * self.array.dtype.itemsize
 
     def stride(self):
         """Steps between neighbours along each axis, in elements."""
@@ -264,6 +276,20 @@ class Tensor(TensorBase):
     def type_as(self, other):
         return self.to(other.dtype)
 
+    def type(self, dtype=None):
+        """This tensor with another dtype; without one, its dtype's name."""
+        return str(self.array.dtype) if dtype is None else self.to(dtype)
+
+    @property
+    def is_cuda(self):
+        return self.device == "cuda"
+
+    def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
+        """A tensor with a copy of `data`, of this one's dtype and device unless told otherwise."""
+        array = devices.copy(array_from(data, self.array.dtype if dtype is None else as_dtype(dtype)))
+        array = devices.to_device(array, self.device if device is None else device)
+        return Tensor(array, requires_grad=requires_grad)
+
     def cpu(self):
         return self.to("cpu")
 
@@ -281,6 +307,9 @@ class Tensor(TensorBase):
 
     def int(self):
         return cast(self, int32)
+
+    def byte(self):
+        return cast(self, uint8)
 
     def bool(self):
         return cast(self, boolean)
@@ -475,26 +504,7 @@ class Tensor(TensorBase):
     def zero_(self):
         return indexing.fill_(self, 0)
 
-    def clamp_(self, min=None, max=None):
-        if self.array.dtype.kind != "f" and (isinstance(min, float_) or isinstance(max, float_)):
-            raise TypeError(f"clamp_: the result would not fit in the tensor's {self.array.dtype}; "
-                            "give whole numbers, or use .float().clamp(...)")
-        return apply_inplace(elementwise.Clamp(min, max), self)
-
-    def exp_(self):
-        return apply_inplace(elementwise.Exp(), self)
-
-    def relu_(self):
-        return apply_inplace(elementwise.Relu(), self)
-
-    def neg_(self):
-        return apply_inplace(elementwise.Neg(), self)
-
-    def sqrt_(self):
-        return apply_inplace(elementwise.Sqrt(), self)
-
-    def masked_fill_(self, mask, value):
-        return self.copy_(indexing.masked_fill(self, mask, value))
+    subtract_, multiply_, divide_ = sub_, mul_, div_
 
     # ---- indexing ----
 
@@ -516,34 +526,51 @@ class Tensor(TensorBase):
         """The last two axes swapped."""
         return shaping.transpose(self, -2, -1)
 
-    # The rest are functions of the op files with the tensor as their first argument.
+    # The rest are functions with the tensor as their first argument. A name that ends in _ writes into the tensor.
 
-    t, reshape, view, permute, transpose = shaping.t, shaping.reshape, shaping.view, shaping.permute, shaping.transpose
-    expand, expand_as, repeat, flatten = shaping.expand, shaping.expand_as, shaping.repeat, shaping.flatten
-    squeeze, unsqueeze, narrow, select = shaping.squeeze, shaping.unsqueeze, shaping.narrow, shaping.select
-    split, chunk, flip, tril, triu = shaping.split, shaping.chunk, shaping.flip, shaping.tril, shaping.triu
-    masked_fill, gather = indexing.masked_fill, indexing.gather
+    from minilayer.ops.arithmetic import add, sub, mul, div, subtract, multiply, divide, true_divide, floor_divide
+    from minilayer.ops.arithmetic import remainder, pow, float_power, maximum, minimum, addcmul, addcdiv, lerp
+    from minilayer.ops.arithmetic import eq, ne, lt, le, gt, ge, greater, greater_equal, less, less_equal, not_equal
+    from minilayer.ops.arithmetic import logical_and, logical_or, logical_xor, isclose, allclose, equal
+    from minilayer.ops.elementwise import abs, neg, sign, square, reciprocal, sqrt, rsqrt, exp, expm1, log, log1p
+    from minilayer.ops.elementwise import sin, cos, tanh, sigmoid, relu, erf, floor, ceil, round, trunc, clamp
+    from minilayer.ops.elementwise import isnan, isinf, isfinite, logical_not
+    from minilayer.ops.special import tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, arcsin, arccos, arctan
+    from minilayer.ops.special import exp2, log2, log10, erfc, erfinv, lgamma, digamma, logit, sinc, deg2rad, rad2deg
+    from minilayer.ops.special import frac, sgn, signbit, nan_to_num, isposinf, isneginf, clamp_min, clamp_max
+    from minilayer.ops.special import fmod, atan2, arctan2, hypot, logaddexp, copysign, fmax, fmin, xlogy, heaviside
+    from minilayer.ops.softmax import softmax, log_softmax
+    absolute, negative, clip, fix = abs, neg, clamp, trunc
 
-    add, sub, mul, div, pow = arithmetic.add, arithmetic.sub, arithmetic.mul, arithmetic.div, arithmetic.pow
-    maximum, minimum, remainder = arithmetic.maximum, arithmetic.minimum, arithmetic.remainder
-    eq, ne, lt, le, gt, ge = arithmetic.eq, arithmetic.ne, arithmetic.lt, arithmetic.le, arithmetic.gt, arithmetic.ge
+    from minilayer.ops.reduce import sum, nansum, mean, nanmean, prod, var, std, norm, dist, logsumexp, count_nonzero
+    from minilayer.ops.reduce import max, min, amax, amin, aminmax, argmax, argmin, any, all, cumsum, diff, cov, corrcoef
+    from minilayer.ops.scan import cumprod, cummax, cummin, logcumsumexp
+    from minilayer.ops.sort import sort, argsort, msort, topk, kthvalue, median, nanmedian, mode, quantile, nanquantile
+    from minilayer.ops.sort import unique, unique_consecutive, bincount, histc
 
-    abs, neg, sign, square, reciprocal = (elementwise.abs, elementwise.neg, elementwise.sign, elementwise.square,
-                                          elementwise.reciprocal)
-    exp, log, log1p, expm1, sqrt, rsqrt = (elementwise.exp, elementwise.log, elementwise.log1p, elementwise.expm1,
-                                           elementwise.sqrt, elementwise.rsqrt)
-    sin, cos, tanh, sigmoid, relu, erf = (elementwise.sin, elementwise.cos, elementwise.tanh, elementwise.sigmoid,
-                                          elementwise.relu, elementwise.erf)
-    floor, ceil, round, trunc, clamp = (elementwise.floor, elementwise.ceil, elementwise.round, elementwise.trunc,
-                                        elementwise.clamp)
-    isnan, isinf, isfinite, logical_not = (elementwise.isnan, elementwise.isinf, elementwise.isfinite,
-                                           elementwise.logical_not)
+    from minilayer.ops.matmul import matmul, mm, bmm, mv, dot, vdot, inner, outer, ger, addmm, addmv, addr, baddbmm, addbmm
+    from minilayer.ops.matmul import matrix_power, kron, cross, trace
 
-    sum, mean, prod, var, std = reduce.sum, reduce.mean, reduce.prod, reduce.var, reduce.std
-    max, min, amax, amin = reduce.max, reduce.min, reduce.amax, reduce.amin
-    argmax, argmin, any, all, cumsum = reduce.argmax, reduce.argmin, reduce.any, reduce.all, reduce.cumsum
+    from minilayer.ops.shape import reshape, view, reshape_as, view_as, flatten, unflatten, ravel, squeeze, unsqueeze
+    from minilayer.ops.shape import t, permute, transpose, swapaxes, swapdims, movedim, moveaxis, adjoint
+    from minilayer.ops.shape import expand, expand_as, broadcast_to, repeat, repeat_interleave, tile
+    from minilayer.ops.shape import narrow, select, diagonal, diag, diag_embed, diagflat, unfold, tril, triu
+    from minilayer.ops.shape import split, chunk, tensor_split, hsplit, vsplit, dsplit, unbind, flip, fliplr, flipud, roll, rot90
 
-    matmul = products.matmul
+    from minilayer.ops.indexing import gather, scatter, scatter_add, scatter_reduce, index_select, index_add, index_copy
+    from minilayer.ops.indexing import index_fill, index_reduce, index_put, take, take_along_dim, masked_fill, masked_select
+    from minilayer.ops.indexing import masked_scatter, nonzero, argwhere, isin
+    from minilayer.ops.like import new_empty, new_full, new_zeros, new_ones, bernoulli, multinomial
+    from minilayer.ops.sort import searchsorted
+
+    from minilayer.methods import clamp_, clip_, exp_, relu_, neg_, sqrt_, masked_fill_, fill_diagonal_, abs_, square_, sign_
+    from minilayer.methods import reciprocal_, rsqrt_, log_, log1p_, expm1_, sin_, cos_, tanh_, sigmoid_, erf_, floor_, ceil_
+    from minilayer.methods import round_, trunc_, logical_not_, tan_, asin_, acos_, atan_, sinh_, cosh_, exp2_, log2_, log10_
+    from minilayer.methods import erfc_, erfinv_, lgamma_, digamma_, frac_, logit_, fmod_, copysign_, nan_to_num_, clamp_min_
+    from minilayer.methods import clamp_max_, floor_divide_, remainder_, addcmul_, addcdiv_, lerp_, addmm_, baddbmm_, cumsum_
+    from minilayer.methods import cumprod_, tril_, triu_, scatter_, scatter_add_, scatter_reduce_, index_add_, index_copy_
+    from minilayer.methods import index_fill_, index_put_, masked_scatter_, unsqueeze_, squeeze_, t_, transpose_, where
+    from minilayer.ops.like import normal_, uniform_, random_, bernoulli_, exponential_, log_normal_, cauchy_, geometric_
 
 
 register_tensor(Tensor)

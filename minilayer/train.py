@@ -7,10 +7,7 @@ power cut. A run that was stopped and resumed ends with the same bits as one tha
 weights, the optimizer's and the schedule's state, the position in the random stream and in the epoch's batches, and
 the sums for the metrics so far.
 """
-import contextlib
 import json
-import signal
-import threading
 import time
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from tqdm import tqdm
 
 from minilayer import random
 from minilayer.serialization import load, save, write_atomic
+from minilayer.signals import signals_noted
 from minilayer.state import no_grad
 
 CHECKPOINT, BEST, LOG = "checkpoint.safetensors", "best.safetensors", "log.jsonl"
@@ -121,7 +119,7 @@ class Trainer:
         """Train until `epochs` epochs are finished in all; returns the record of each."""
         if self.out is not None:
             _make_folder(self.out)
-        with _signals_noted() as signals:
+        with signals_noted() as signals:
             while self.epoch < epochs:
                 self._one_epoch(epochs, signals)
         return self.history
@@ -245,25 +243,3 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         raise OSError(error.errno, f"train: cannot make the folder {folder} ({error.strerror}); "
                                    "choose another one to write to") from None
-
-
-@contextlib.contextmanager
-def _signals_noted():
-    """A list that Ctrl-C (or SIGTERM) adds to, so that training stops between two steps and not inside one; a second
-    Ctrl-C stops at once. Only a program's main thread hears signals; elsewhere the list stays empty."""
-    noted: list = []
-
-    def note(number, frame):
-        if noted:
-            raise KeyboardInterrupt
-        noted.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield noted
-        return
-    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield noted
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, signal.SIG_DFL if handler is None else handler)

@@ -137,6 +137,66 @@ def test_without_matplotlib_only_the_pictures_are_missing(capsys, monkeypatch, f
     assert "no pictures: pictures need matplotlib" in capsys.readouterr().out
 
 
+# ---- text ----
+
+@pytest.fixture(params=["chars", "gpt"])
+def short_text(request, here, monkeypatch):
+    """A text of 3,000 letters and few batches, where what is learned does not matter."""
+    from minilayer import jobs
+    monkeypatch.setattr(jobs, "BATCHES", 3)
+    (here / "text.txt").write_text("The quick brown fox jumps over the lazy dog,\nand then it sleeps. " * 50)
+    return ["train", request.param, "--text", "text.txt", "--epochs", "2", "--batch-size", "4"]
+
+
+def test_train_on_text_and_sample(here, capsys, short_text):
+    assert run(*short_text, "--out", "run") == 0
+    printed = capsys.readouterr().out
+    assert "2,925 letters to learn from, 325 to test on" in printed and "it writes:" in printed
+    assert re.fullmatch(r"epoch +2/2   train loss \d\.\d{4}   test loss \d\.\d{4}   [\d.]+ s", printed.splitlines()[2])
+    loss, counted = re.fullmatch(r"validation loss: (\d\.\d{4}) nats a letter \(counted trigrams: (\d\.\d{4})\)",
+                                 printed.splitlines()[-1]).groups()
+    assert 0 < float(counted) < 1 and float(loss) < 4
+    folder = here / "run"
+    assert sorted(p.name for p in folder.iterdir()) == sorted([BEST, CHECKPOINT, LOG, "curves.png", "surprise.png"])
+    assert all((folder / name).read_bytes()[1:4] == b"PNG" for name in ("curves.png", "surprise.png"))
+    written = []
+    for seed in (1, 1, 2):
+        assert run("sample", "run", "--prompt", "The ", "--length", 40, "--top-k", 5, "--seed", seed) == 0
+        written.append(capsys.readouterr().out)
+    assert written[0] == written[1] != written[2]
+    assert written[0].startswith("The ") and len(written[0]) == 45
+    assert run("sample", "run", "--length", 3, "--temperature", 0) == 0
+    assert len(capsys.readouterr().out) == 4
+    assert run("sample", "run", "--prompt", "\u20ac") == 1
+    assert "expected letters of the vocabulary, got '\u20ac'" in capsys.readouterr().err
+    (folder / BEST).unlink()
+    assert run("sample", "run") == 1 and "expected weights run/best.safetensors, found none" in capsys.readouterr().err
+
+
+def test_a_text_job_goes_on_where_it_stopped(here, capsys, short_text, monkeypatch):
+    from minilayer import train
+    assert run(*short_text, "--no-plots", "--quiet", "--out", "whole") == 0
+    expected = capsys.readouterr().out
+    finite, seen = train._finite, []
+
+    def stops(loss):
+        seen.append(loss)
+        if len(seen) == 5:                              # the second batch of the second epoch
+            signal.raise_signal(signal.SIGINT)
+        return finite(loss)
+    monkeypatch.setattr(train, "_finite", stops)
+    assert run(*short_text, "--no-plots", "--out", "stopped") == 130
+    hint = re.search(r"To go on: minilayer (.*)", capsys.readouterr().err)[1]
+    assert run(*hint.split(), "--no-plots", "--quiet") == 0
+    assert capsys.readouterr().out == expected
+    assert (here / "stopped" / BEST).read_bytes() == (here / "whole" / BEST).read_bytes()
+
+
+def test_a_text_job_learns_from_the_text_that_comes_with_python(capsys, short_text):
+    assert run("train", short_text[1], "--epochs", 1, "--batch-size", 1, "--no-plots", "--quiet") == 0
+    assert capsys.readouterr().out.startswith("validation loss: ")
+
+
 # ---- doctor ----
 
 def test_doctor(capsys):
@@ -181,6 +241,11 @@ def test_python_m_and_a_closed_pipe():
     (["train", "digits", "--small"], "--small is no option of the job digits"),
     (["train", "mnist", "--fold", "1"], "--fold is no option of the job mnist"),
     (["train", "digits", "--data", "x"], "--data is no option of the job digits"),
+    (["train", "digits", "--text", "x"], "--text is no option of the job digits"),
+    (["train", "gpt", "--data", "x"], "--data is no option of the job gpt"),
+    (["sample"], "required: RUN"),
+    (["sample", "run", "--temperature", "-1"], "a number above 0, got '-1'"),
+    (["sample", "run", "--top-k", "0"], "1 or more, got '0'"),
     (["train", "digits", "--out", "a", "--resume", "b"], "not allowed with"),
     (["train", "digits", "--speed"], "unrecognized"),
     (["train", "digits", "--resume", "a", "--lr", "1", "--batch-size", "2"], "leave out --lr, --batch-size"),
@@ -215,6 +280,11 @@ def other_file(here):
     (None, ["train", "mnist", "--small"], "cache/mnist, or set MINILAYER_DATA"),
     (None, ["train", "mnist", "--data", "empty"], "expected train-images-idx3-ubyte.gz and"),
     (lambda here: (here / "f").write_text(""), ["train", "digits", *QUICK, "--out", "f/x"], "make the folder f/x"),
+    (None, ["train", "gpt", "--text", "nowhere.txt"], "nowhere.txt: No such file"),
+    (lambda here: (here / "f").write_bytes(b"\xff" * 2000), ["train", "gpt", "--text", "f"], "expected f to be text in UTF-8"),
+    (lambda here: (here / "f").write_text("short"), ["train", "gpt", "--text", "f"], "1,000 letters or more"),
+    (None, ["sample", "nowhere"], "expected a checkpoint nowhere/checkpoint.safetensors, found"),
+    (other_job, ["sample", "run"], "run holds no run on text (chars, gpt), but of 'mnist'"),
     (None, ["train", "digits", *QUICK, "--out", "/proc/x"], "cannot make the folder /proc/x"),
     (None, ["train", "digits", *QUICK, "--batch-size", "32", "--lr", "1e30"], "the loss is")])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")       # the reference backend is NumPy, which warns of inf

@@ -39,3 +39,57 @@ def test_equal_indices_add_up_in_their_order(threads, rng):
     want = np.zeros((3, 33), np.float32)
     np.add.at(want, index, dy)
     assert weight.grad.numpy().tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, float("inf")])
+def test_rows_that_are_asked_for_are_shortened_in_place(norm_type, rng):
+    before = rng.standard_normal((5, 3)) * 3
+    weight = ml.tensor(before.copy(), requires_grad=True)
+    y = F.embedding(ml.tensor([0, 2, 2]), weight, max_norm=1.0, norm_type=norm_type)
+    after = weight.detach().numpy()
+    assert np.all(np.linalg.norm(after[[0, 2]], norm_type, axis=1) <= 1) and (after[[1, 3, 4]] == before[[1, 3, 4]]).all()
+    assert (y.detach().numpy() == after[[0, 2, 2]]).all()
+    y.sum().backward()
+    assert weight.grad.numpy()[2].tolist() == [2, 2, 2]
+
+
+def test_a_table_that_is_no_block_of_memory_is_shortened_too(rng):
+    table = ml.tensor(rng.standard_normal((3, 5)) * 9)
+    F.embedding(ml.tensor([1, 4]), table.T, max_norm=1.0)
+    assert np.all(np.linalg.norm(table.numpy(), axis=0)[[1, 4]] <= 1) and np.linalg.norm(table.numpy(), axis=0)[0] > 1
+
+
+def test_shortening_is_seen_by_what_saved_the_table():
+    weight = ml.tensor(np.full((2, 2), 9.0), requires_grad=True)
+    y = weight * weight
+    F.embedding(ml.tensor([0]), weight, max_norm=1.0)
+    with pytest.raises(RuntimeError, match="embedding with max_norm"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize("mode", [None, "sum", "mean"])
+def test_gradients_divided_by_frequency(mode):
+    weight = ml.ones(4, 2, requires_grad=True)
+    index = ml.tensor([[0, 0, 1], [0, 2, 2]])
+    if mode is None:
+        F.embedding(index, weight, scale_grad_by_freq=True).sum().backward()
+    else:
+        F.embedding_bag(index, weight, mode=mode, scale_grad_by_freq=True).sum().backward()
+    np.testing.assert_allclose(weight.grad.numpy()[:, 0], np.array([1, 1, 1, 0]) / (3 if mode == "mean" else 1), rtol=1e-6)
+
+
+def test_bags_may_be_empty_and_padded():
+    weight = ml.tensor([[1.0], [2.0], [4.0]])
+    index, offsets = ml.tensor([0, 1, 2, 2, 0]), ml.tensor([0, 2, 2, 4])
+    for mode, want in (("sum", [3, 0, 8, 1]), ("mean", [1.5, 0, 4, 1]), ("max", [2, 0, 4, 1])):
+        assert F.embedding_bag(index, weight, offsets, mode=mode).reshape(-1).tolist() == want
+    for mode, want in (("sum", [3, 0, 0, 1]), ("mean", [1.5, 0, 0, 1]), ("max", [2, 0, 0, 1])):
+        assert F.embedding_bag(index, weight, offsets, mode=mode, padding_idx=2).reshape(-1).tolist() == want
+
+
+def test_from_pretrained():
+    vectors = ml.tensor([[1.0, 2.0], [3.0, 4.0]])
+    for cls in (ml.Embedding, ml.EmbeddingBag):
+        frozen, learned = cls.from_pretrained(vectors), cls.from_pretrained(vectors, freeze=False, max_norm=9.0)
+        assert not frozen.weight.requires_grad and learned.weight.requires_grad and learned.max_norm == 9.0
+        assert frozen.weight.tolist() == vectors.tolist() and "max_norm=9.0" in repr(learned)

@@ -73,7 +73,7 @@ ERRORS += [
     ErrorCase("gelu: an unknown formula", lambda: F.gelu(ml.ones(2), "sigmoid"), ValueError, "gelu: .*'sigmoid'"),
     ErrorCase("clamp: no tensor", lambda: F.clamp([1.0], 0, 1), TypeError, "clamp: expected a tensor, got list"),
     ErrorCase("clamp: no bounds", lambda: F.clamp(ml.ones(2)), ValueError, "clamp: expected at least one"),
-    ErrorCase("clamp: a tensor as bound", lambda: F.clamp(ml.ones(2), ml.zeros(2)), TypeError, "clamp: .*numbers.*maximum"),
+    ErrorCase("clamp: a text as bound", lambda: F.clamp(ml.ones(2), "a"), TypeError, "clamp: .*numbers.*maximum"),
     ErrorCase("clamp: bools", lambda: F.clamp(YES, 0, 1), TypeError, "clamp: expected numbers, got bool"),
     ErrorCase("clamp: a bound that does not fit", lambda: F.clamp(ml.tensor([1], dtype=ml.uint8), -1, 3), ValueError,
               "clamp: the bound -1 does not fit in uint8"),
@@ -98,7 +98,7 @@ ERRORS += [
     ErrorCase("norm: integers", lambda: reduce.norm(ml.tensor([1])), TypeError, "norm: expected float32 or float64"),
     ErrorCase("norm: a text for p", lambda: reduce.norm(ml.ones(2), "nuc"), TypeError, "norm: .*'nuc'"),
     ErrorCase("norm: an axis that is not there", lambda: reduce.norm(ml.ones(2), 2, 1), IndexError, "norm: expected dim"),
-    ErrorCase("logsumexp: integers", lambda: reduce.logsumexp(ml.tensor([1]), 0), TypeError, "logsumexp: expected float32"),
+    ErrorCase("logsumexp: half an axis", lambda: reduce.logsumexp(ml.ones(2), 0.5), TypeError, "logsumexp|float"),
     ErrorCase("logsumexp: an axis that is not there", lambda: reduce.logsumexp(ml.ones(2), 1), IndexError, "logsumexp"),
     ErrorCase("logsumexp: a list", lambda: reduce.logsumexp([1.0], 0), TypeError, "logsumexp: expected a tensor"),
 ]
@@ -216,10 +216,6 @@ ERRORS += [
     ErrorCase("triu: one axis", on("triu", ml.ones(3)), ValueError, "triu: expected at least 2 dimensions"),
     ErrorCase("tril: a number", on("tril", ml.tensor(1.0)), ValueError, "tril: expected at least 2 dimensions"),
     ErrorCase("triu: a number", on("triu", ml.tensor(1.0)), ValueError, "triu: expected at least 2 dimensions"),
-    ErrorCase("pad: an odd count", on("pad", CUBE, (1, 1, 1)), ValueError, "pad: expected a pair of numbers"),
-    ErrorCase("pad: an unknown mode", on("pad", CUBE, (1, 1), "mirror"), ValueError, "pad: .*'mirror'"),
-    ErrorCase("pad: too much cut off", on("pad", CUBE, (-3, -3)), ValueError, "pad: .*cuts off more"),
-    ErrorCase("pad: a mirror image too wide", on("pad", CUBE, (4, 0), "reflect"), ValueError, "at most 3"),
     ErrorCase("cat: nothing", on("cat", []), TypeError, "cat: expected a tuple or list of tensors"),
     ErrorCase("cat: shapes that differ elsewhere", on("cat", [CUBE, ml.ones(2, 3, 5)]), ValueError, "cat: expected tensors of one shape"),
     ErrorCase("cat: numbers", on("cat", [1.0, 2.0]), TypeError, "cat: expected tensors, got float"),
@@ -241,7 +237,7 @@ ERRORS += [
               ValueError, r"matmul: .*dimensions"),
     ErrorCase("matmul: batches that do not broadcast", lambda: ml.zeros(2, 3, 4) @ ml.zeros(3, 4, 5),
               ValueError, r"matmul: .*broadcast"),
-    ErrorCase("matmul: integers", lambda: ml.tensor([[1]]) @ ml.tensor([[1]]), TypeError, r"matmul: .*int64.*float"),
+    ErrorCase("matmul: integers and floats", lambda: ml.tensor([[1]]) @ ml.tensor([[1.0]]), TypeError, r"matmul: .*int64.*float"),
     ErrorCase("matmul: two dtypes", lambda: ml.zeros(2, 2) @ ml.zeros(2, 2).double(),
               TypeError, r"matmul: .*one dtype"),
     ErrorCase("matmul: one factor missing", lambda: F.matmul(ml.zeros(2, 2), None), TypeError, "matmul: expected a tensor as input 1, got None"),
@@ -360,7 +356,7 @@ SCORES, LABELS = ml.zeros(4, 3), ml.tensor([0, 1, 2, 0])
 
 ERRORS += [
     ErrorCase("softmax: a dim too many", lambda: F.softmax(SCORES, 2), IndexError, r"\[-2, 1\].*got 2"),
-    ErrorCase("softmax: no dim", lambda: F.softmax(SCORES, None), TypeError, "dim"),
+    ErrorCase("softmax: dim a text", lambda: F.softmax(SCORES, "a"), TypeError, "dim"),
     ErrorCase("softmax: integers", lambda: F.softmax(LABELS, 0), TypeError, "int64"),
     ErrorCase("log_softmax: a dim too many", lambda: F.log_softmax(SCORES, -3), IndexError, "got -3"),
     ErrorCase("log_softmax: a float dim", lambda: F.log_softmax(SCORES, 0.5), TypeError, r"0\.5"),
@@ -399,8 +395,8 @@ ERRORS += [
               "3 classes.*got 3"),
     ErrorCase("nll_loss: float labels", lambda: F.nll_loss(SCORES, ml.zeros(4)), TypeError, r"float32.*\.long\(\)"),
     ErrorCase("nll_loss: another reduction", lambda: F.nll_loss(SCORES, LABELS, reduction=None), ValueError, "None"),
-    ErrorCase("mse_loss: shapes that differ", lambda: F.mse_loss(ml.ones(3, 1), ml.ones(3)), ValueError,
-              r"\(3, 1\) and \(3,\)"),
+    ErrorCase("mse_loss: shapes that do not broadcast", lambda: F.mse_loss(ml.ones(3, 2), ml.ones(3)), ValueError,
+              r"\(3, 2\) and \(3,\)"),
     ErrorCase("mse_loss: a number as target", lambda: F.mse_loss(ml.ones(3), 1.0), TypeError, "got float"),
     ErrorCase("mse_loss: integers", lambda: F.mse_loss(LABELS, LABELS), TypeError, "int64"),
     ErrorCase("mse_loss: another reduction", lambda: F.mse_loss(SCORES, SCORES, "max"), ValueError, "'max'"),
@@ -483,7 +479,6 @@ ERRORS += [
     ErrorCase("randint: a size beyond all memory", on("randint", 0, 3, (2**70,)), ValueError, "randint: expected sizes whose product"),
     ErrorCase("randperm: beyond all memory", on("randperm", 2**70), ValueError, "randperm: expected sizes whose product"),
     ErrorCase("expand: beyond 64 bits", lambda: GRID.expand(2**70, 3, 4), ValueError, "expand: expected integers of 64 bits"),
-    ErrorCase("pad: beyond 64 bits", on("pad", GRID, (2**70, 0)), ValueError, "pad: expected integers of 64 bits"),
     ErrorCase("repeat: beyond 64 bits", lambda: GRID.repeat(2**70, 1), ValueError, "repeat: expected integers of 64 bits"),
     ErrorCase("one_hot: beyond 64 bits", on("one_hot", ml.tensor([1]), 2**70), ValueError, "one_hot: .*below 2\\*\\*63"),
     ErrorCase("full: half a size", on("full", 1.5, 1.0), TypeError, "full: expected sizes to be integers"),
@@ -579,12 +574,11 @@ ERRORS += [
     ErrorCase("Conv2d: an unknown padding", lambda: ml.Conv2d(3, 4, 3, padding="full"), ValueError, "'full'"),
     ErrorCase("Conv2d: an unknown padding mode", lambda: ml.Conv2d(3, 4, 3, padding_mode="mirror"), ValueError, "padding_mode"),
     ErrorCase("MaxPool2d: padding wider than half", lambda: ml.MaxPool2d(2, padding=2), ValueError, "MaxPool2d: expected padding of at most half"),
-    ErrorCase("AvgPool2d: divisor 0", lambda: ml.AvgPool2d(2, divisor_override=0), ValueError, "AvgPool2d: expected divisor_override >= 1"),
+    ErrorCase("AvgPool2d: divisor 0", lambda: ml.AvgPool2d(2, divisor_override=0), ValueError, "AvgPool2d: expected divisor_override to be None or"),
     ErrorCase("AdaptiveAvgPool2d: three sizes", lambda: ml.AdaptiveAvgPool2d((1, 2, 3)), ValueError, "AdaptiveAvgPool2d"),
     ErrorCase("Embedding: an index past the table", lambda: ml.Embedding(5, 3)(ml.tensor([5])), IndexError, r"\[0, 5\)"),
     ErrorCase("Dropout: p above 1", lambda: ml.Dropout(1.5), ValueError, r"Dropout: expected p in \[0, 1\]"),
     ErrorCase("Dropout: p no number", lambda: ml.Dropout("half"), TypeError, "Dropout: expected p to be a number"),
-    ErrorCase("Dropout: in place", lambda: ml.Dropout(inplace=True), ValueError, "Dropout: inplace=True is not offered"),
     ErrorCase("LayerNorm: another width", lambda: ml.LayerNorm(3)(X), ValueError, "layer_norm"),
     ErrorCase("LayerNorm: no axis", lambda: ml.LayerNorm(()), ValueError, "at least one axis, got ()"),
     ErrorCase("Embedding: padding_idx past the table", lambda: ml.Embedding(5, 3, padding_idx=5), ValueError, r"padding_idx in \[-5, 4\]"),
@@ -597,11 +591,11 @@ ERRORS += [
     ErrorCase("BatchNorm1d: images", lambda: ml.BatchNorm1d(3)(ml.ones(2, 3, 4, 4)), ValueError, "BatchNorm1d: expected an input with 2 or 3"),
     ErrorCase("BatchNorm1d: one example", lambda: ml.BatchNorm1d(4)(X[:1]), ValueError, "batch_norm|BatchNorm1d"),
     ErrorCase("BatchNorm2d: vectors", lambda: ml.BatchNorm2d(4)(X), ValueError, "BatchNorm2d: expected an input with 4"),
-    ErrorCase("Softmax: no axis", lambda: ml.Softmax(None), TypeError, "Softmax: expected dim to be an integer, got None"),
+    ErrorCase("Softmax: a text as axis", lambda: ml.Softmax("a"), TypeError, "Softmax: expected dim to be an integer, got 'a'"),
     ErrorCase("LogSoftmax: half an axis", lambda: ml.LogSoftmax(0.5), TypeError, "LogSoftmax: expected dim"),
     ErrorCase("GELU: an unknown formula", lambda: ml.GELU("sigmoid"), ValueError, "GELU: .*'sigmoid'"),
     ErrorCase("MSELoss: an unknown reduction", lambda: ml.MSELoss("avg"), ValueError, "MSELoss: .*'avg'"),
-    ErrorCase("MSELoss: another shape", lambda: ml.MSELoss()(X, X[:1]), ValueError, "mse_loss"),
+    ErrorCase("MSELoss: another shape", lambda: ml.MSELoss()(X, X[:, :3]), ValueError, "mse_loss"),
     ErrorCase("CrossEntropyLoss: an unknown reduction", lambda: ml.CrossEntropyLoss(reduction="avg"), ValueError, "'avg'"),
     ErrorCase("CrossEntropyLoss: too much smoothing", lambda: ml.CrossEntropyLoss(label_smoothing=2), ValueError, "label_smoothing"),
     ErrorCase("CrossEntropyLoss: a label too large", lambda: ml.CrossEntropyLoss()(X, ml.tensor([0, 4])), IndexError, "4"),
@@ -720,9 +714,9 @@ for variant in ("reference", "compiled"):
                                                                   variant=variant), IndexError, "."),
         ErrorCase(f"scatter_axis: beyond the end, {variant}", kernel("reduce", "scatter_axis", np.ones((2, 1)), TOO_FAR, A.copy(), axis=1,
                                                                      variant=variant), IndexError, "scatter_axis"),
-        ErrorCase(f"max_pool2d_backward: beyond the end, {variant}", kernel(
-            "pool", "max_pool2d_backward", np.ones((1, 1, 1, 1)), np.full((1, 1, 1, 1), 9), np.ones((1, 1, 2, 2)), variant=variant),
-                  IndexError, "max_pool2d_backward"),
+        ErrorCase(f"max_pool_backward: beyond the end, {variant}", kernel(
+            "pool", "max_pool_backward", np.ones((1, 1, 1, 1)), np.full((1, 1, 1, 1), 9), np.ones((1, 1, 2, 2)), variant=variant),
+                  IndexError, "max_pool_backward"),
         ErrorCase(f"cross_entropy: a label beyond the classes, {variant}", kernel(
             "softmax", "cross_entropy", np.ones((1, 2, 1)), np.full((1, 1), 5), None, np.ones((1, 1)), np.ones((2, 1, 1)), variant=variant),
                   IndexError, "cross_entropy"),
@@ -744,8 +738,8 @@ ERRORS += [
     ErrorCase("max_with_index: no index", kernel("reduce", "max_with_index", A, np.ones((2, 1)), None, axis=1), TypeError, "index array, got None"),
     ErrorCase("min_with_index: no index", kernel("reduce", "min_with_index", A, np.ones((2, 1)), None, axis=1), TypeError, "index array, got None"),
     ErrorCase("scatter_axis: no result", kernel("reduce", "scatter_axis", np.ones((2, 1)), PLACES, None, axis=1), TypeError, "dx, got None"),
-    ErrorCase("max_pool2d: a window of 0", kernel("pool", "max_pool2d", np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1)), None, kernel=(0, 0),
-                                                  stride=(1, 1)), ValueError, "max_pool2d: expected kernel"),
+    ErrorCase("max_pool: a window of 0", kernel("pool", "max_pool", np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1)), None, kernel=(1, 0, 0),
+                                                stride=(1, 1, 1)), ValueError, "max_pool: expected kernel"),
     ErrorCase("fill: beyond the type", kernel("indexing", "fill", np.zeros(2, np.uint8), value=300), OverflowError, "300 does not fit in uint8"),
     ErrorCase("flatten_index: no index", kernel("indexing", "flatten_index", (), np.zeros(1, np.int64), sizes=()), ValueError, "1 to 16 indices"),
     ErrorCase("empty: 17 axes", lambda: runtime.empty((1,) * 17, np.float32), ValueError, "empty: expected at most 16 dimensions, got 17"),
@@ -798,7 +792,7 @@ def test_misuse_raises(case):
 def subjects():
     """Every function of minilayer.functional by its own name, every layer, every command."""
     functions = [name for name in F.__all__ if getattr(getattr(F, name), "__name__", "") == name
-                 and inspect.isroutine(getattr(F, name))]
+                 and inspect.isroutine(getattr(F, name)) and name != "is_tensor"]     # (which takes anything)
     layers = [name for name, cls in vars(ml).items() if inspect.isclass(cls) and issubclass(cls, ml.Layer)
               and cls.__name__ == name]
     return [*functions, *layers, "train", "doctor"]

@@ -1,8 +1,8 @@
 """The floors of the house: imports go down only. Every import statement of the package is read, nothing is imported.
 
-    cli, train, jobs, plots, doctor > nn, models > layers, optim, data, serialization, weights
-        > creation, functional, composed, multihead, init, gradcheck > tensor > ops
-        > promotion, views, inplace, autograd, listing, arrays > tape > node, versions, gradients
+    cli, train, signals, jobs, plots, doctor > nn, models > layers, optim, data, serialization, weights
+        > creation, functional, composed, losses, multihead, init, gradcheck > tensor > ops
+        > promotion, views, inplace, autograd, listing, arrays, tables > tape > node, versions, gradients
         > device, random, cuda, dtypes, state, _ext
 """
 import ast
@@ -20,13 +20,14 @@ FLOORS = [
     {"device", "random", "cuda", "_ext", "dtypes", "state"},
     {"node", "versions", "gradients"},
     {"tape"},
-    {"promotion", "views", "inplace", "autograd", "listing", "arrays"},
+    {"promotion", "views", "inplace", "autograd", "listing", "arrays", "tables"},
     {"ops"},
+    {"methods"},
     {"tensor"},
-    {"creation", "functional", "composed", "init", "gradcheck", "multihead"},
+    {"creation", "functional", "composed", "linalg", "init", "gradcheck", "losses", "multihead"},
     {"layers", "optim", "data", "serialization", "weights"},
     {"nn", "models"},
-    {"cli", "train", "jobs", "plots", "doctor", "__main__", "__init__"},
+    {"cli", "train", "signals", "jobs", "plots", "doctor", "__main__", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 ANYWHERE = {"_pure"}            # the import finder, which __init__ puts in place before everything else

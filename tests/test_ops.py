@@ -20,7 +20,7 @@ from minilayer.ops import reduce
 
 standin.register()
 DIFFERENTIABLE = [case for case in OPS if case.differentiable]
-ENGINE = ("StridedView", "ViewPart", "WriteThrough", "Cast")      # ops of tape.py itself: test_tape.py
+ENGINE = ("StridedView", "ViewPart", "WriteThrough", "Cast")      # of views, inplace and promotion: test_tape.py
 
 
 def op_classes():

@@ -104,6 +104,9 @@ def outline(node: ast.stmt, fields: dict[str, list[str]], hidden: set[str]) -> l
         methods = {n.name for n in node.body if isinstance(n, ast.FunctionDef)}
         body = [ast.parse(f"{name}: Any").body[0] for name in fields.get(node.name, [])]
         for n in node.body:
+            if isinstance(n, ast.ImportFrom):       # functions that are methods too
+                body += [ast.parse(f"{a.asname or a.name}: Any").body[0] for a in n.names]
+                continue
             body += outline(n, {}, methods & {"float", "int", "bool", "str", "tuple", "list", "dict"})
         node.body = body or [ast.Expr(ast.Constant(...))]
         node.decorator_list = []

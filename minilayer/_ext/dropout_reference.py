@@ -16,3 +16,17 @@ def dropout(x, position, y, *, p):
     scale = x.dtype.type(1.0 / (1.0 - p) if p < 1 else 0.0)
     y[...] = 0
     np.multiply(x, scale, out=y, where=u.astype(float) >= p)
+
+
+def dropout_rows(x, position, y, *, p, scale, shift, dropped):
+    """y[r,l] = scale x[r,l] + shift where u[r] >= p, else `dropped`: one draw a row, u as in `dropout`.
+
+    x, y (R,L). Rows are channels (feature dropout), or with L = 1 values (alpha dropout: Klambauer et al.,
+    "Self-normalizing neural networks", 2017, where scale and shift keep mean 0 and variance 1). A dropped value is
+    `dropped` also where x is NaN or infinite.
+    """
+    u = np.empty(x.shape[0], np.float32)
+    philox_reference.uniform(position, u)
+    number = x.dtype.type
+    with np.errstate(all="ignore"):
+        y[...] = np.where((u.astype(float) >= p)[:, None], x * number(scale) + number(shift), number(dropped))

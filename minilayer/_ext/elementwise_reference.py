@@ -258,14 +258,14 @@ def gelu_backward(x, dy, dx, *, approximate="none"):
     """dx = (P(x) + x P'(x)) dy with y = x P(x)"""
     with _quiet():
         wide = np.asarray(x, np.float64)
-        near = np.clip(wide, -40, 40)       # beyond, P'(x) is 0, and infinity times 0 would be NaN
+        near = np.clip(wide, -40, 40)       # beyond, P'(x) is 0
         if approximate == "tanh":
             p = _sigmoid(2 * math.sqrt(2 / math.pi) * (near + 0.044715 * near**3))
             slope = p + near * p * (1 - p) * 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * near**2)
         else:
             density = np.exp(-0.5 * near * near) / math.sqrt(2 * math.pi)
             slope = 0.5 * (1 + _erf(wide * math.sqrt(0.5))) + near * density
-        dx[...] = dy * slope
+        dx[...] = dy * (slope + (wide - wide))      # NaN where x is infinite, as in PyTorch
 
 
 def clamp_backward(x, dy, dx, *, low=None, high=None):

@@ -75,7 +75,7 @@ def report(kernel, cc) -> dict:
             "f64": bool(re.search(r"\.f64\b", text)), "wide": kernel.wide}
 
 
-FAMILIES = ("arithmetic", "elementwise", "indexing", "matmul", "norm", "optimizer", "reduce", "softmax")
+FAMILIES = ("arithmetic", "elementwise", "indexing", "losses", "matmul", "norm", "optimizer", "reduce", "softmax")
 
 
 def main(arguments=None):

@@ -13,7 +13,9 @@ registers it; the value itself stays an ordinary attribute. `forward` is a few c
 """
 from collections import OrderedDict, namedtuple
 
-from minilayer.device import zeros
+import numpy as np
+
+from minilayer.device import empty, to_device, zeros
 from minilayer.dtypes import as_dtype
 from minilayer.gradients import Hook
 from minilayer.ops.boundary import Boundary
@@ -40,9 +42,55 @@ class Buffer(Tensor):
     """A tensor that is state but not learned: a layer it is assigned to lists it among its buffers. `persistent=False`
     keeps it out of `state_dict`."""
 
-    def __init__(self, data, persistent=True):
-        super().__init__(data)
+    def __init__(self, data=None, persistent=True):
+        super().__init__([] if data is None else data)
         self.persistent = bool(persistent)
+
+
+class Uninitialized:
+    """Of a parameter or buffer whose shape is not known yet: a lazy layer's, before its first input. It has a dtype and a
+    device; `materialize(shape)` gives it values to be set, and makes it what `becomes` says."""
+    becomes: type
+
+    @property
+    def shape(self):
+        raise RuntimeError(f"{type(self).__name__}: has no shape yet; run the layer it belongs to once, or load a "
+                           "state_dict into that, and its shape will be known")
+
+    def numel(self):
+        return 0
+
+    def detach(self):
+        """Itself: there are no values to show."""
+        return self
+
+    def numpy(self):
+        return self.shape               # raises: there are none
+
+    def materialize(self, shape, device=None, dtype=None):
+        """Take on a shape, with unset values."""
+        like = to_device(self.array, device or self.device)
+        self.data = Tensor(empty(tuple(shape), as_dtype(dtype or self.dtype), like))
+        self.__class__ = self.becomes
+
+    def __repr__(self):
+        return f"<{type(self).__name__}>"
+
+
+class UninitializedParameter(Uninitialized, Parameter):
+    """A Parameter whose shape is not known yet."""
+    becomes = Parameter
+
+    def __init__(self, requires_grad=True, device=None, dtype=None):
+        Parameter.__init__(self, Tensor(to_device(np.empty(0, as_dtype(dtype or "float32")), device or "cpu")), requires_grad)
+
+
+class UninitializedBuffer(Uninitialized, Buffer):
+    """A Buffer whose shape is not known yet."""
+    becomes = Buffer
+
+    def __init__(self, requires_grad=False, device=None, dtype=None, persistent=True):
+        Buffer.__init__(self, Tensor(to_device(np.empty(0, as_dtype(dtype or "float32")), device or "cpu")), persistent)
 
 
 class Layer:
@@ -262,7 +310,10 @@ class Layer:
                 if p.grad is not None:
                     p.grad = convert(p.grad)
             for name, b in layer._own(BUFFER):
-                layer.__dict__[name] = convert(b)
+                if isinstance(b, Uninitialized):
+                    b.data = convert(b)
+                else:
+                    layer.__dict__[name] = convert(b)
         return self
 
     def cpu(self):
@@ -309,10 +360,14 @@ class Layer:
         for key in own:
             if key in state_dict:
                 value = state_dict[key]
+                if isinstance(value, Uninitialized):
+                    if not isinstance(own[key], Uninitialized):
+                        problems.append(f"{key}: expected a tensor of shape {own[key].shape}, got one without a shape yet")
+                    continue
                 if not hasattr(value, "shape"):
                     problems.append(f"{key}: expected a tensor, got {type(value).__name__}")
                     continue
-                if tuple(value.shape) != own[key].shape:
+                if not isinstance(own[key], Uninitialized) and tuple(value.shape) != own[key].shape:
                     problems.append(f"{key}: expected shape {own[key].shape}, got {tuple(value.shape)}")
                     continue
                 values[key] = value if isinstance(value, Tensor) else Tensor(value)
@@ -320,6 +375,9 @@ class Layer:
             raise RuntimeError(f"load_state_dict: the state does not fit {type(self).__name__}: " + "; ".join(problems)
                                + ("; pass strict=False to load what fits by name" if strict else ""))
         for key, value in values.items():
+            if isinstance(own[key], Uninitialized):
+                own[key].materialize(value.shape)
+                own[key] = own[key].detach()
             own[key].copy_(value.detach().to(device=own[key].device))
         return LoadResult(missing, unexpected)
 

@@ -2,8 +2,9 @@
 import math
 
 from minilayer import functional as F
+from minilayer.init import ones_, zeros_
 from minilayer.layers.layer import Layer, Parameter
-from minilayer.layers.settings import positive_int
+from minilayer.layers.settings import number, positive_int
 
 
 def _positive(layer, name, value):
@@ -14,26 +15,21 @@ def _positive(layer, name, value):
     return float(value)
 
 
-class _BatchNorm(Layer):
+class _Norm(Layer):
+    """What BatchNorm and InstanceNorm share: weight, bias and running statistics, one value a channel."""
     ranks: tuple = ()
 
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, device=None,
-                 dtype=None):
+    def __init__(self, num_features, eps, momentum, affine, track_running_stats, device, dtype, bias):
         super().__init__()
         name = type(self).__name__
         self.num_features = positive_int(name, "num_features", num_features)
         self.eps = _positive(name, "eps", eps)
         self.momentum = None if momentum is None else _positive(name, "momentum", momentum)
         self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
-        if affine:
-            self.weight = Parameter(F.ones(num_features, dtype=dtype))
-            self.bias = Parameter(F.zeros(num_features, dtype=dtype))
-        else:
-            self.register_parameter("weight", None)
-            self.register_parameter("bias", None)
+        _make_affine(self, (self.num_features,), affine, affine and bias, dtype)
         if track_running_stats:
-            self.register_buffer("running_mean", F.zeros(num_features, dtype=dtype))
-            self.register_buffer("running_var", F.ones(num_features, dtype=dtype))
+            self.register_buffer("running_mean", F.zeros(self.num_features, dtype=dtype))
+            self.register_buffer("running_var", F.ones(self.num_features, dtype=dtype))
             self.register_buffer("num_batches_tracked", F.zeros((), dtype="int64"))
         else:
             for buffer in ("running_mean", "running_var", "num_batches_tracked"):
@@ -48,6 +44,42 @@ class _BatchNorm(Layer):
             self.running_var.fill_(1)
             self.num_batches_tracked.zero_()
 
+    def reset_parameters(self):
+        """Start again: weight 1, bias 0, nothing learned about the data."""
+        self.reset_running_stats()
+        _reset_affine(self)
+
+    def extra_repr(self):
+        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+                f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}")
+
+
+def _make_affine(layer, shape, weight, bias, dtype):
+    """Register weight (ones) and bias (zeros), or None for those left out."""
+    for name, start, present in (("weight", F.ones, weight), ("bias", F.zeros, bias)):
+        layer.register_parameter(name, Parameter(start(*shape, dtype=dtype)) if present else None)
+
+
+def _reset_affine(layer):
+    if layer.weight is not None:
+        ones_(layer.weight)
+    if layer.bias is not None:
+        zeros_(layer.bias)
+
+
+def _shape_of(layer, normalized_shape):
+    """An integer or several as a tuple."""
+    shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+    if not shape:
+        raise ValueError(f"{layer}: expected normalized_shape with at least one axis, got ()")
+    return tuple([positive_int(layer, "normalized_shape", n) for n in shape])
+
+
+class _BatchNorm(_Norm):
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, device=None,
+                 dtype=None, *, bias=True):
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
+
     def forward(self, x):
         if x.ndim not in self.ranks:
             raise ValueError(f"{type(self).__name__}: expected an input with {' or '.join(map(str, self.ranks))} "
@@ -60,11 +92,6 @@ class _BatchNorm(Layer):
         tracked = self.track_running_stats
         return F.batch_norm(x, self.running_mean if tracked else None, self.running_var if tracked else None,
                             self.weight, self.bias, self.training or not tracked, momentum, self.eps)
-
-    def extra_repr(self):
-        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
-                + ("" if self.affine else ", affine=False")
-                + ("" if self.track_running_stats else ", track_running_stats=False"))
 
 
 class BatchNorm1d(_BatchNorm):
@@ -96,6 +123,113 @@ class BatchNorm2d(_BatchNorm):
     ranks = (4,)
 
 
+class BatchNorm3d(_BatchNorm):
+    """Normalises each channel of volumes over the batch and all places. Formula and arguments as BatchNorm1d.
+
+    Shapes: x (B, C, D, H, W) -> y of the same shape; weight, bias, running_mean, running_var (C,).
+
+    >>> BatchNorm3d(3)(ones(8, 3, 2, 4, 4)).shape
+    (8, 3, 2, 4, 4)
+    """
+    ranks = (5,)
+
+
+class _InstanceNorm(_Norm):
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=False, track_running_stats=False, device=None,
+                 dtype=None, *, bias=True):
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
+
+    def forward(self, x):
+        batched, single = self.ranks
+        if x.ndim not in self.ranks:
+            raise ValueError(f"{type(self).__name__}: expected an input with {batched} dimensions, or {single} without "
+                             f"a batch, got shape {x.shape}")
+        if self.affine and x.shape[x.ndim - single] != self.num_features:
+            raise ValueError(f"{type(self).__name__}: expected {self.num_features} channels (num_features), got "
+                             f"{x.shape[x.ndim - single]} in an input of shape {x.shape}")
+        y = F.instance_norm(x if x.ndim == batched else x.unsqueeze(0), self.running_mean, self.running_var, self.weight,
+                            self.bias, self.training or not self.track_running_stats, self.momentum or 0.0, self.eps)
+        return y if x.ndim == batched else y.squeeze(0)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Normalises each channel of each example by itself, over its places.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, mean and biased variance over the places of one channel of one
+    example. Nothing is learned about the data, and train and eval do the same, unless `track_running_stats`.
+
+    Shapes: x (B, C, L) or (C, L) -> y of the same shape; weight, bias, running_mean, running_var (C,).
+    Starting values: weight 1, bias 0, running_mean 0, running_var 1.
+    Arguments: `affine=True` adds weight and bias (`bias=False`: the weight alone). `track_running_stats=True` keeps
+        running = (1 - momentum) running + momentum batch's mean, and scales by these in eval mode.
+    Paper: Ulyanov, Vedaldi and Lempitsky, Instance normalization, 2016.
+
+    >>> InstanceNorm1d(3)(ones(8, 3, 10)).shape
+    (8, 3, 10)
+    """
+    ranks = (3, 2)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Normalises each channel of each image over its places. Formula and arguments as InstanceNorm1d.
+
+    Shapes: x (B, C, H, W) or (C, H, W) -> y of the same shape; weight, bias, running_mean, running_var (C,).
+
+    >>> InstanceNorm2d(3)(ones(8, 3, 4, 4)).shape
+    (8, 3, 4, 4)
+    """
+    ranks = (4, 3)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Normalises each channel of each volume over its places. Formula and arguments as InstanceNorm1d.
+
+    Shapes: x (B, C, D, H, W) or (C, D, H, W) -> y of the same shape; weight, bias, running_mean, running_var (C,).
+
+    >>> InstanceNorm3d(3)(ones(8, 3, 2, 4, 4)).shape
+    (8, 3, 2, 4, 4)
+    """
+    ranks = (5, 4)
+
+
+class GroupNorm(Layer):
+    """Normalises groups of channels of each example by itself: independent of the batch, as layer norm, and for images.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, mean and biased variance over the num_channels / num_groups
+    channels of a group and all places. One group is layer norm over everything, a channel a group instance norm.
+
+    Shapes: x (B, num_channels, *) -> y of the same shape; weight, bias (num_channels,).
+    Starting values: weight 1, bias 0.
+    Arguments: `affine=False` leaves both out, `bias=False` the bias.
+    Paper: Wu and He, Group normalization, 2018.
+
+    >>> GroupNorm(2, 6)(ones(8, 6, 4, 4)).shape
+    (8, 6, 4, 4)
+    """
+
+    def __init__(self, num_groups, num_channels, eps=1e-5, affine=True, device=None, dtype=None, *, bias=True):
+        super().__init__()
+        self.num_groups = positive_int("GroupNorm", "num_groups", num_groups)
+        self.num_channels = positive_int("GroupNorm", "num_channels", num_channels)
+        if self.num_channels % self.num_groups:
+            raise ValueError(f"GroupNorm: expected num_groups to divide num_channels={num_channels}, got {num_groups}")
+        self.eps = _positive("GroupNorm", "eps", eps)
+        self.affine = bool(affine)
+        _make_affine(self, (self.num_channels,), affine, affine and bias, dtype)
+        if device is not None:
+            self.to(device)
+
+    def reset_parameters(self):
+        _reset_affine(self)
+
+    def forward(self, x):
+        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self):
+        return (f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+                f"bias={self.bias is not None}")
+
+
 class LayerNorm(Layer):
     """Normalises the last axes of each example by itself.
 
@@ -112,22 +246,79 @@ class LayerNorm(Layer):
 
     def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True, device=None, dtype=None):
         super().__init__()
-        shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
-        if not shape:
-            raise ValueError("LayerNorm: expected normalized_shape with at least one axis, got ()")
-        self.normalized_shape = tuple(positive_int("LayerNorm", "normalized_shape", n) for n in shape)
+        self.normalized_shape = _shape_of("LayerNorm", normalized_shape)
         self.eps = _positive("LayerNorm", "eps", eps)
         self.elementwise_affine = bool(elementwise_affine)
-        for name, start, present in (("weight", F.ones, elementwise_affine), ("bias", F.zeros, elementwise_affine and bias)):
-            if present:
-                setattr(self, name, Parameter(start(*self.normalized_shape, dtype=dtype)))
-            else:
-                self.register_parameter(name, None)
+        _make_affine(self, self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
         if device is not None:
             self.to(device)
+
+    def reset_parameters(self):
+        _reset_affine(self)
 
     def forward(self, x):
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self):
-        return f"{self.normalized_shape}, eps={self.eps}" + ("" if self.elementwise_affine else ", elementwise_affine=False")
+        return (f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
+                f"bias={self.bias is not None}")
+
+
+class RMSNorm(Layer):
+    """Divides the last axes of each example by the root of their mean square: layer norm without the mean.
+
+    y = x / sqrt(mean(x^2) + eps) * weight, the mean over the axes of `normalized_shape`.
+
+    Shapes: x (*, *normalized_shape) -> y of the same shape; weight of normalized_shape (an integer or a tuple).
+    Starting values: weight 1.
+    Arguments: `eps=None` is the distance from 1 to the next number of x's dtype (1.19e-7 for float32);
+        `elementwise_affine=False` leaves the weight out.
+    Paper: Zhang and Sennrich, Root mean square layer normalization, 2019.
+
+    >>> RMSNorm(32)(ones(4, 10, 32)).shape
+    (4, 10, 32)
+    """
+
+    def __init__(self, normalized_shape, eps=None, elementwise_affine=True, device=None, dtype=None):
+        super().__init__()
+        self.normalized_shape = _shape_of("RMSNorm", normalized_shape)
+        self.eps = None if eps is None else _positive("RMSNorm", "eps", eps)
+        self.elementwise_affine = bool(elementwise_affine)
+        self.register_parameter("weight", Parameter(F.ones(*self.normalized_shape, dtype=dtype)) if elementwise_affine else None)
+        if device is not None:
+            self.to(device)
+
+    def reset_parameters(self):
+        if self.weight is not None:
+            ones_(self.weight)
+
+    def forward(self, x):
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self):
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class LocalResponseNorm(Layer):
+    """Divides each value by what its neighbour channels say at the same place.
+
+    y[c] = x[c] / (k + alpha / size * sum_j x[j]^2)^beta over the `size` channels c - size//2 <= j <= c + (size-1)//2.
+
+    Shapes: x (B, C, *), at least one axis behind the channels -> y of the same shape.
+    Paper: Krizhevsky, Sutskever and Hinton, ImageNet classification with deep convolutional neural networks, 2012.
+
+    >>> LocalResponseNorm(5)(ones(8, 6, 4, 4)).shape
+    (8, 6, 4, 4)
+    """
+
+    def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
+        super().__init__()
+        self.size = positive_int("LocalResponseNorm", "size", size)
+        self.alpha, self.beta, self.k = (number("LocalResponseNorm", n, v) for n, v in
+                                         (("alpha", alpha), ("beta", beta), ("k", k)))
+
+    def forward(self, x):
+        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self):
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -11,11 +11,12 @@ def positive_int(layer, name, value, zero=False):
     return value
 
 
-def pair(layer, name, value, minimum):
-    """`value`, an integer or two of them, as (height, width), each >= minimum."""
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) != 2:
-        raise ValueError(f"{layer}: expected {name} to be an integer or a pair (height, width), got {value!r}")
+def sizes(layer, name, value, axes, minimum):
+    """`value`, an integer or one for each of 1 to 3 axes, as a tuple of so many, each >= minimum."""
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
+    if len(values) != axes:
+        what = ("one in a tuple", "a pair (height, width)", "three (depth, height, width)")[axes - 1]
+        raise ValueError(f"{layer}: expected {name} to be an integer or {what}, got {value!r}")
     for v in values:
         if isinstance(v, bool) or not hasattr(v, "__index__"):
             raise TypeError(f"{layer}: expected {name} to be integers, got {value!r}")
@@ -31,3 +32,10 @@ def probability(layer, name, value):
     if not 0 <= value <= 1:
         raise ValueError(f"{layer}: expected {name} in [0, 1], got {value}")
     return value
+
+
+def number(layer, name, value):
+    """`value` as a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{layer}: expected {name} to be a number, got {value!r}")
+    return float(value)

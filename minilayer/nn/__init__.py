@@ -1,6 +1,7 @@
+# ruff: noqa: F403
 """PyTorch's names for the places of things: code that says `from torch import nn` ports by its imports.
 
-The layers are in minilayer/layers, the functions in functional.py; nothing is defined here.
+The layers are in minilayer/layers, the functions in functional.py; only what works on layers from outside is here, in utils.
 """
 from minilayer import functional, init
 from minilayer.layers import *

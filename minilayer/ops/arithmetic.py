@@ -15,7 +15,7 @@ from minilayer.dtypes import boolean, float32, result_type
 from minilayer.node import Node, TensorBase, wrap
 from minilayer.promotion import cast as cast_tensor
 from minilayer.promotion import constant
-from minilayer.tape import Op, apply, apply2, elementwise_cost
+from minilayer.tape import Op, apply, apply2, elementwise_cost, expect_tensor
 
 kernels = cython.declare(Family, family("arithmetic"))
 elementwise = family("elementwise")
@@ -376,7 +376,9 @@ def div(input, other, *, rounding_mode=None):
     raise ValueError(f'div: expected rounding_mode None, "floor" or "trunc", got {rounding_mode!r}')
 
 
-true_divide = div
+def true_divide(input, other):
+    """input / other as floats"""
+    return apply2(_DIV, input, other)
 
 
 def floor_divide(input, other):
@@ -453,12 +455,81 @@ def logical_xor(input, other):
     return apply(_XOR, input, other)
 
 
-def where(condition, input, other):
-    """input where condition (bool) holds, else other; either may be a number. Gradients flow to the chosen side."""
+def where(condition, input=None, other=None):
+    """input where condition (bool) holds, else other; either may be a number. Gradients flow to the chosen side. Without
+    both, the places where the condition is not 0: an index tensor for each axis."""
     if not isinstance(condition, TensorBase):
         raise TypeError(f"where: expected a tensor of bools as condition, got {type(condition).__name__}")
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
     dtype = result_type(input, other)
     like = condition.array if condition.array.dtype == dtype else empty((0,), dtype, condition.array)
     sides = [cast_tensor(x, dtype) if isinstance(x, TensorBase) else wrap(constant(x, like, "where"))
              for x in (input, other)]
     return apply(_WHERE, condition, *sides)
+
+
+subtract, multiply, divide = sub, mul, div
+greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
+
+
+def rsub(input, other, *, alpha=1):
+    """other - alpha input"""
+    return sub(other, input, alpha=alpha)
+
+
+def float_power(input, exponent):
+    """input to the power of exponent, in float64"""
+    return pow(*[t.double() if isinstance(t, TensorBase) else builtins.float(t) for t in (input, exponent)])
+
+
+def addcmul(input, tensor1, tensor2, *, value=1):
+    """input + value tensor1 tensor2"""
+    product = mul(tensor1, tensor2)
+    return add(input, product if value == 1 else product * value)
+
+
+def addcdiv(input, tensor1, tensor2, *, value=1):
+    """input + value tensor1 / tensor2"""
+    quotient = div(tensor1, tensor2)
+    return add(input, quotient if value == 1 else quotient * value)
+
+
+def lerp(input, end, weight):
+    """input + weight (end - input): on the way from one to the other"""
+    expect_tensor("lerp", input)
+    expect_tensor("lerp", end)
+    if not isinstance(weight, TensorBase):          # from the nearer end, so that weight 1 gives `end` itself
+        return input + (end - input) * weight if builtins.abs(weight) < 0.5 else end - (end - input) * (1 - weight)
+    return where(weight.abs() < 0.5, input + weight * (end - input), end - (end - input) * (1 - weight))
+
+
+def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Where |input - other| <= atol + rtol |other|; infinities are close to themselves, NaN where equal_nan says so"""
+    expect_tensor("isclose", input)
+    expect_tensor("isclose", other)
+    if input.array.dtype != other.array.dtype:
+        raise TypeError(f"isclose: expected tensors of one dtype, got {input.array.dtype} and {other.array.dtype}; "
+                        "convert one with .to(other.dtype)")
+    input, other = input.detach(), other.detach()
+    near = logical_or(eq(input, other), False)
+    if equal_nan:
+        near = logical_or(near, logical_and(ne(input, input), ne(other, other)))
+    if rtol == 0 and atol == 0:
+        return near
+    if input.array.dtype.kind != "f":
+        input, other = input.double(), other.double()
+    distance = (input - other).abs()
+    return logical_or(near, logical_and(distance.isfinite(), le(distance, other.abs() * rtol + atol)))
+
+
+def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Are all elements close, as `isclose` says? A bool."""
+    return builtins.bool(isclose(input, other, rtol, atol, equal_nan).all().item())
+
+
+def equal(input, other):
+    """Do two tensors have one shape and equal elements? A bool."""
+    expect_tensor("equal", input)
+    expect_tensor("equal", other)
+    return input.array.shape == other.array.shape and builtins.bool(eq(input, other).all().item())

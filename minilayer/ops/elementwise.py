@@ -5,6 +5,7 @@ Each op names the kernel that computes it and says what its gradient reads: the 
 ("y"), or nothing. Where a kernel `<name>_backward(saved, dy, dx)` exists, the rule is in that kernel; the few others
 compose theirs here.
 """
+import builtins
 import math
 import numbers
 
@@ -13,7 +14,8 @@ import cython
 from minilayer._ext.dispatch import Family, family
 from minilayer.device import cast, empty, empty_like, full, zeros
 from minilayer.dtypes import boolean, float32
-from minilayer.node import Node
+from minilayer.inplace import apply_inplace
+from minilayer.node import Node, TensorBase
 from minilayer.promotion import cast as cast_tensor
 from minilayer.tape import Op, apply, elementwise_cost, expect_tensor
 
@@ -526,9 +528,15 @@ def sigmoid(input):
     return _apply(_SIGMOID, input)
 
 
-def relu(input):
-    """max(input, 0); gradient 0 at 0"""
-    return _apply(_RELU, input)
+def relu(input, inplace=False):
+    """max(input, 0); gradient 0 at 0. inplace=True writes into the input's own memory"""
+    return relu_(input) if inplace else _apply(_RELU, input)
+
+
+def relu_(input):
+    """relu written into the input's own memory"""
+    expect_tensor("relu_", input)
+    return apply_inplace(_RELU, input)
 
 
 def erf(input):
@@ -553,8 +561,15 @@ def ceil(input):
     return _apply(_CEIL, input)
 
 
-def round(input):
-    """The nearest integer; halves go to the even one"""
+def round(input, *, decimals=0):
+    """The nearest integer; halves go to the even one. With `decimals`, the nearest number of so many digits behind the
+    point (before it, where negative)"""
+    if decimals:
+        expect_tensor("round", input)
+        if input.array.dtype.kind != "f":
+            raise TypeError(f"round: expected float32 or float64 to round to decimals, got {input.array.dtype}")
+        scale = 10.0 ** builtins.abs(decimals)
+        return round(input * scale) / scale if decimals > 0 else round(input / scale) * scale
     return _apply(_ROUND, input)
 
 
@@ -564,7 +579,12 @@ def trunc(input):
 
 
 def clamp(input, min=None, max=None):
-    """input kept between min and max (numbers; None for no bound); gradient 1 at both"""
+    """input kept between min and max (numbers or tensors; None for no bound); gradient 1 at both"""
+    if isinstance(min, TensorBase) or isinstance(max, TensorBase):
+        expect_tensor("clamp", input)
+        if min is not None:
+            input = input.where(logical_not(input < min), min)
+        return input if max is None else input.where(logical_not(input > max), max)
     return _apply(Clamp(min, max), input)
 
 

@@ -1,11 +1,11 @@
 """Rows of a table picked by index: how tokens, classes and other discrete things become vectors.
 
 The gradient is dense, a row for every row of the table. Backward sums the rows of equal indices in the order in which
-they came, so the result has the same bits for any number of threads.
+they came, so the result has the same bits for any number of threads. (Sums over bags of rows: embedding_bag.py.)
 """
 from minilayer._ext.dispatch import family
-from minilayer.device import cast, contiguous, empty
-from minilayer.dtypes import int64
+from minilayer.device import contiguous, empty
+from minilayer.tables import check_table, padding_row, refuse_sparse, renorm
 from minilayer.tape import Cost, Op, apply
 
 kernels = family("embedding")
@@ -14,23 +14,18 @@ kernels = family("embedding")
 class Embedding(Op):
     """y[i..., :] = weight[index[i...], :];  dweight[v, :] = sum of dy[i..., :] over index[i...] = v
 
-    index any shape, weight (V, D), y index.shape + (D,). Row `padding_idx` gets no gradient.
+    index any shape, weight (V, D), y index.shape + (D,). Row `padding_idx` gets no gradient; with scale_grad_by_freq
+    each dy is divided by how often its index is asked for.
     """
     name = "embedding"
     required = 2
 
-    def __init__(self, padding_idx):
+    def __init__(self, padding_idx, scale_grad_by_freq=False):
         self.padding_idx = padding_idx
+        self.scale_grad_by_freq = scale_grad_by_freq
 
     def forward(self, node, index, weight):
-        if index.dtype.kind != "i":
-            raise TypeError(f"embedding: expected int64 or int32 indices, got {index.dtype}; convert them with .long()")
-        if weight.ndim != 2:
-            raise ValueError(f"embedding: expected a weight of shape (rows, features), got {weight.shape}")
-        if weight.dtype.kind != "f":
-            raise TypeError(f"embedding: expected a float32 or float64 weight, got {weight.dtype}")
-        if index.dtype != int64:
-            index = cast(index, int64)
+        index = check_table("embedding", index, weight)
         shape = index.shape
         flat = contiguous(index).reshape((-1,))
         y = empty((flat.size, weight.shape[1]), weight.dtype, weight)
@@ -43,7 +38,8 @@ class Embedding(Op):
         (flat,) = node.saved
         dweight, accumulate = node.gradient(1, self._shape, dy.dtype)
         kernels.on(dy).embedding_backward(contiguous(dy).reshape((flat.size, self._shape[1])), flat, dweight,
-                                          padding_idx=self.padding_idx, accumulate=accumulate)
+                                          padding_idx=self.padding_idx, by_frequency=self.scale_grad_by_freq,
+                                          accumulate=accumulate)
         return None, dweight
 
     def cost(self, shapes, out_shapes):
@@ -54,21 +50,18 @@ class Embedding(Op):
         return Cost(0, values, 4 * 2 * values, 4 * (3 * values + rows * features))
 
 
-def embedding(index, weight, padding_idx=None):
+def embedding(index, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
     """The rows of `weight` that `index` names.
 
-    index       integers of any shape, each in [0, V)
-    weight      the table, (V, D)
-    padding_idx a row whose gradient stays zero; negative counts from the end
+    index               integers of any shape, each in [0, V)
+    weight              the table, (V, D)
+    padding_idx         a row whose gradient stays zero; negative counts from the end
+    max_norm            rows that are asked for and longer (their norm_type-norm) are shortened to it first, in place
+    scale_grad_by_freq  divide each row's gradient by how often it is asked for
     Returns shape index.shape + (D,). Raises IndexError, naming the index, where one lies outside the table.
     """
-    if padding_idx is not None:
-        shape = getattr(weight, "shape", ())
-        rows = shape[0] if len(shape) == 2 else 0
-        if isinstance(padding_idx, bool) or not hasattr(padding_idx, "__index__"):
-            raise TypeError(f"embedding: expected padding_idx to be an integer or None, got {padding_idx!r}")
-        if not -rows <= padding_idx < rows:
-            raise ValueError(f"embedding: expected padding_idx in [{-rows}, {rows}) for a table of {rows} rows, "
-                             f"got {padding_idx}")
-        padding_idx = padding_idx.__index__() % rows
-    return apply(Embedding(padding_idx), index, weight)
+    refuse_sparse("embedding", sparse)
+    padding_idx = padding_row("embedding", padding_idx, weight)
+    if max_norm is not None:
+        renorm("embedding", index, weight, max_norm, norm_type)
+    return apply(Embedding(padding_idx, bool(scale_grad_by_freq)), index, weight)

@@ -32,11 +32,13 @@ from minilayer.inplace import apply_inplace
 from minilayer.node import TensorBase, wrap
 from minilayer.promotion import NUMBERS
 from minilayer.promotion import cast as cast_tensor
+from minilayer.state import no_grad
 from minilayer.tape import Cost, Op, apply, elementwise_cost, expect_tensor
 
 arithmetic = family("arithmetic")
 kernels = family("indexing")
 reductions = family("reduce")
+scatters = family("scatter")
 
 int32, int64, boolean = np.dtype("int32"), np.dtype("int64"), np.dtype("bool")
 
@@ -141,6 +143,9 @@ def clone(x):
 
 def to_device(x, device):
     """x on "cpu", "cuda" or a registered device; x itself when it is there already."""
+    expect_tensor("to_device", x)
+    if str(device).partition(":")[0] == device_of(x.array):
+        return x
     return apply(ToDevice(str(device)), x)
 
 
@@ -675,6 +680,59 @@ def _same_place(a, b) -> bool:
             and address(a) == address(b))
 
 
+class Combine(Op):
+    """y = target combined with v at the places `flat` names, by "amax", "amin" or "prod". Equal ones share an extreme's
+    gradient evenly, among them the target's: or, as PyTorch counts, what `own` holds, the target before its values at
+    those places were left out."""
+    name = "combine"
+    required = 3
+
+    def __init__(self, reduce):
+        self.reduce = reduce
+
+    def forward(self, node, target, v, flat, own):
+        y = copy(target)
+        kernel = {"amax": "maximum_at", "amin": "minimum_at", "prod": "multiply_at"}[self.reduce]
+        getattr(scatters.on(y), kernel)(y.reshape((-1,)), flat.reshape((-1,)), contiguous(v).reshape((-1,)))
+        node.save(target, v, flat, y, target if own is None else own)
+        return y
+
+    def backward(self, node, dy):
+        with no_grad():
+            dtarget, dv = self.gradients(*[wrap(a) for a in node.saved], wrap(dy))
+        return dtarget.array, dv.array, None, None
+
+    def backward_graph(self, node, dy):
+        target, v = node.saved_tensors[:2]
+        if self.reduce == "prod" and ((target == 0).any().item() or (v == 0).any().item()):
+            raise RuntimeError("scatter_reduce: gradients of gradients (create_graph=True) are not written for products of "
+                               "which some factor is 0")
+        dtarget, dv = self.gradients(*node.saved_tensors, dy)
+        return dtarget, dv, None, None
+
+    def gradients(self, target, v, flat, y, own, dy):
+        n = target.array.size
+        if self.reduce == "prod":           # dy times the product of the others: without 0s, y over each factor
+            zeros = [cast_tensor(t.detach() == 0, t.array.dtype) for t in (target, v)]
+            filled = [t.masked_fill(t.detach() == 0, 1.0) for t in (target, v)]
+            count = zeros[0] + apply(Spread(n, target.array.shape), zeros[1], flat)
+            rest = apply(Combine("prod"), filled[0], filled[1], flat, None)       # the product of what is not 0
+
+            def share(factor, zero, count, rest, dy):
+                others = count - zero               # 0s among the other factors: with any, nothing flows
+                return (dy * rest / factor).masked_fill(others.detach() != 0, 0.0)
+            at = [apply(Take(n, v.array.shape), t, flat) for t in (count, rest, dy)]
+            return (share(filled[0], zeros[0], count, rest, dy), share(filled[1], zeros[1], *at))
+        here = cast_tensor(own.detach() == y.detach(), y.array.dtype)
+        there = cast_tensor(v.detach() == apply(Take(n, v.array.shape), y.detach(), flat), y.array.dtype)
+        share = dy / (here + apply(Spread(n, target.array.shape), there, flat))
+        return (share * here), apply(Take(n, v.array.shape), share, flat) * there
+
+    def cost(self, shapes, out_shapes):
+        n, m = _size(shapes[0]), _size(shapes[1])
+        return Cost(m, 6 * (n + m), 4 * (2 * n + 4 * m), 32 * (n + m))
+
+
 # ---- functions ----
 
 def masked_fill(x, mask, value):
@@ -746,16 +804,60 @@ def gather(x, dim, index):
     return apply(Take(x.array.size, index.array.shape), x, wrap(flat))
 
 
-def scatter(x, dim, index, src):
-    """x with y[index[i, j, k], j, k] = src[i, j, k] for dim 0, and alike for the others; src a tensor or a number.
-    Of equal places the last wins."""
+def scatter(x, dim, index, src=None, *, value=None, reduce=None):
+    """x with y[index[i, j, k], j, k] = src[i, j, k] for dim 0, and alike for the others; src a tensor or a number (also
+    as `value`). Of equal places the last wins; with reduce="add" or "multiply" they are added or multiplied in."""
     expect_tensor("scatter", x)
+    src = value if src is None else src
+    if reduce is not None:
+        if reduce not in ("add", "multiply"):
+            raise ValueError(f'scatter: expected reduce to be None, "add" or "multiply", got {reduce!r}')
+        if not isinstance(src, TensorBase):
+            src = wrap(full(index.array.shape, fitting("scatter", src, x.array.dtype), x.array.dtype, x.array))
+        return scatter_reduce(x, dim, index, src, {"add": "sum", "multiply": "prod"}[reduce])
     flat = _places("scatter", x, dim, index)
     if isinstance(src, TensorBase):
         src = cast_tensor(_corner("scatter", src, index), x.array.dtype)
     else:
         src = wrap(full((), fitting("scatter", src, x.array.dtype), x.array.dtype, x.array))
     return apply(Put(x.array.size, index.array.shape), x, src, wrap(flat))
+
+
+def scatter_reduce(x, dim, index, src, reduce, *, include_self=True):
+    """x with src[i, j, k] combined into [index[i, j, k], j, k] for dim 0, and alike for the others, by "sum", "prod",
+    "mean", "amax" or "amin"; without include_self, only the src count at the places they go to."""
+    expect_tensor("scatter_reduce", x)
+    if reduce not in ("sum", "prod", "mean", "amax", "amin"):
+        raise ValueError(f'scatter_reduce: expected reduce to be "sum", "prod", "mean", "amax" or "amin", got {reduce!r}')
+    flat = wrap(_places("scatter_reduce", x, dim, index))
+    src = _corner("scatter_reduce", src, index)
+    if src.array.dtype != x.array.dtype:
+        raise TypeError(f"scatter_reduce: expected src in x's {x.array.dtype}, got {src.array.dtype}; use .to(x.dtype)")
+    return _combined(x, src, flat, reduce, include_self)
+
+
+def _combined(x, src, flat, reduce, include_self):
+    """x with src combined in at flat places."""
+    rows, shape, own = x.array.size, x.array.shape, x.detach()
+    if not include_self:
+        start = {"sum": 0, "mean": 0, "prod": 1, "amax": _least(x.array.dtype), "amin": _most(x.array.dtype)}[reduce]
+        x = apply(Put(rows, flat.array.shape), x, wrap(full((), start, x.array.dtype, x.array)), flat)
+    if reduce in ("sum", "mean"):
+        y = x + apply(Spread(rows, shape), src, flat)
+        if reduce == "sum":
+            return y
+        count = apply(Spread(rows, shape), wrap(full(flat.array.shape, 1, x.array.dtype, x.array)), flat)
+        count = (count + 1 if include_self else count.masked_fill(count == 0, 1)).detach()
+        return y / count if x.array.dtype.kind == "f" else y.div(count, rounding_mode="floor")
+    return apply(Combine(reduce), x, src, flat, own if reduce != "prod" else None)
+
+
+def _least(dtype):
+    return float("-inf") if dtype.kind == "f" else int(np.iinfo(dtype).min)
+
+
+def _most(dtype):
+    return float("inf") if dtype.kind == "f" else int(np.iinfo(dtype).max)
 
 
 def scatter_add(x, dim, index, src):
@@ -787,13 +889,181 @@ def index_select(x, dim, index):
     return getitem(x, (slice(None),) * axis + (index.reshape(-1),))
 
 
-def nonzero(x):
-    """The coordinates of the elements that are not 0, in C order: int64, (count, x.ndim)."""
+def _rows_at(name, x, dim, index, source=None):
+    """For index_add and its like: (axis, flat places of whole slices of x along dim, source in their shape)."""
+    expect_tensor(name, x)
+    axis = normalize_axis(name, dim, x.array.ndim)
+    if not isinstance(index, TensorBase) or index.array.ndim > 1 or index.array.dtype not in (int64, int32):
+        raise TypeError(f"{name}: expected a 1-d int64 or int32 tensor as index, got "
+                        + (f"shape {index.array.shape} and dtype {index.array.dtype}" if isinstance(index, TensorBase)
+                           else type(index).__name__))
+    shape = x.array.shape or (1,)
+    n = index.array.size
+    wanted = shape[:axis] + (n,) + shape[axis + 1:]
+    if source is not None:
+        expect_tensor(name, source)
+        if (source.array.shape or (1,)) != wanted:
+            raise ValueError(f"{name}: expected a source of shape {wanted}, as x {x.array.shape} but for the {n} places "
+                             f"along dim {dim}, got {source.array.shape}")
+        source = source.reshape(wanted)
+    _refuse_negative(name, index.array, axis, shape[axis])
+    places = index.array if index.array.dtype == int64 else cast(index.array, int64)
+    flat = empty(wanted, int64, x.array)
+    places = places.reshape((n,) + (1,) * (len(shape) - axis - 1))
+    if flat.size:
+        try:
+            kernels.on(x.array).flatten_index(tuple([places if d == axis else d for d in range(len(shape))]), flat,
+                                              sizes=shape)
+        except IndexError as error:
+            raise IndexError(f"{name}: {error}") from None
+    return axis, wrap(flat), source
+
+
+def index_add(x, dim, index, source, *, alpha=1):
+    """x with alpha times source's slices along `dim` added to the slices that a 1-d index names; equal places add up."""
+    _, flat, source = _rows_at("index_add", x, dim, index, source)
+    if source.array.dtype != x.array.dtype:
+        raise TypeError(f"index_add: expected a source in x's {x.array.dtype}, got {source.array.dtype}; use .to(x.dtype)")
+    if alpha != 1:
+        source = source * alpha
+    return x + apply(Spread(x.array.size, x.array.shape), source, flat)
+
+
+def index_copy(x, dim, index, source):
+    """x with source's slices along `dim` in place of those that a 1-d index names; of equal places the last wins."""
+    _, flat, source = _rows_at("index_copy", x, dim, index, source)
+    return apply(Put(x.array.size, flat.array.shape), x, cast_tensor(source, x.array.dtype), flat)
+
+
+def index_fill(x, dim, index, value):
+    """x with one number (or 0-d tensor) in all slices along `dim` that a 1-d index names."""
+    _, flat, _ = _rows_at("index_fill", x, dim, index)
+    if isinstance(value, TensorBase):
+        if value.array.ndim:
+            raise ValueError(f"index_fill: expected a number or a 0-d tensor as value, got shape {value.array.shape}")
+        value = cast_tensor(value, x.array.dtype)
+    else:
+        value = wrap(full((), fitting("index_fill", value, x.array.dtype), x.array.dtype, x.array))
+    return apply(Put(x.array.size, flat.array.shape), x, value, flat)
+
+
+def index_reduce(x, dim, index, source, reduce, *, include_self=True):
+    """x with source's slices along `dim` combined into those that a 1-d index names, by "prod", "mean", "amax" or
+    "amin"."""
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise ValueError(f'index_reduce: expected reduce to be "prod", "mean", "amax" or "amin", got {reduce!r}')
+    _, flat, source = _rows_at("index_reduce", x, dim, index, source)
+    return _combined(x, source, flat, reduce, include_self)
+
+
+def index_put(x, indices, values, accumulate=False):
+    """x with x[indices] = values, indices a tuple of index tensors; with accumulate, equal places add up."""
+    expect_tensor("index_put", x)
+    y = x.clone()
+    if accumulate:
+        flat, rows, shape = rows_of("index_put", x.array, parse_index("index_put", x.array, tuple(indices))[1])
+        values = cast_tensor(values, x.array.dtype).expand(shape)
+        return y + apply(Spread(rows, x.array.shape), values, wrap(flat))
+    setitem(y, tuple(indices), values)
+    return y
+
+
+def take(x, index):
+    """The elements of the flattened x at these places (negative ones count from the end), in index's shape."""
+    expect_tensor("take", x)
+    if not isinstance(index, TensorBase) or index.array.dtype != int64:
+        raise TypeError("take: expected an int64 tensor as index, got "
+                        f"{index.array.dtype if isinstance(index, TensorBase) else type(index).__name__}; use .long()")
+    return getitem(x.reshape(-1), index)
+
+
+def take_along_dim(x, indices, dim=None):
+    """x's elements at these places along `dim`, the other axes broadcast; of the flattened x where dim is None."""
+    expect_tensor("take_along_dim", x)
+    if not isinstance(indices, TensorBase) or indices.array.dtype != int64:
+        raise TypeError("take_along_dim: expected an int64 tensor as indices, got "
+                        f"{indices.array.dtype if isinstance(indices, TensorBase) else type(indices).__name__}; use .long()")
+    if dim is None:
+        return gather(x.reshape(-1), 0, indices.reshape(-1))
+    axis = normalize_axis("take_along_dim", dim, x.array.ndim)
+    a, b = list(x.array.shape), list(indices.array.shape)
+    if len(a) != len(b):
+        raise ValueError(f"take_along_dim: expected indices of {len(a)} dimensions, got shape {indices.array.shape}")
+    shape = list(broadcast_shapes("take_along_dim", (*a[:axis], 1, *a[axis + 1:]), (*b[:axis], 1, *b[axis + 1:])))
+    return gather(x.expand(*shape[:axis], a[axis], *shape[axis + 1:]), axis,
+                  indices.expand(*shape[:axis], b[axis], *shape[axis + 1:]))
+
+
+def masked_scatter(x, mask, source):
+    """x with the elements of `source`, in order, where the bool mask, which broadcasts with x, is True."""
+    expect_tensor("masked_scatter", x)
+    if not isinstance(mask, TensorBase) or mask.array.dtype != boolean:
+        raise TypeError("masked_scatter: expected a bool tensor as mask, got "
+                        f"{mask.array.dtype if isinstance(mask, TensorBase) else type(mask).__name__}; use .bool()")
+    if source.array.dtype != x.array.dtype:
+        raise TypeError(f"masked_scatter: expected a source in x's {x.array.dtype}, got {source.array.dtype}; "
+                        "use .to(x.dtype)")
+    shape = broadcast_shapes("masked_scatter", x.array.shape, mask.array.shape)
+    y, mask = x.expand(shape).clone(), mask.expand(shape)
+    count = kernels.on(mask.array).count_nonzero(mask.array)
+    if source.array.size < count:
+        raise ValueError(f"masked_scatter: expected a source of at least {count} elements, one for each True of the mask, "
+                         f"got {source.array.size}")
+    y[mask] = source.reshape(-1)[:count]
+    return y
+
+
+def nonzero(x, *, as_tuple=False):
+    """The coordinates of the elements that are not 0, in C order: int64, (count, x.ndim); or, as_tuple, a 1-d tensor for
+    each axis, by which x can be indexed."""
     expect_tensor("nonzero", x)
+    if as_tuple and not x.array.ndim:
+        x = x.reshape(1)
     count = kernels.on(x.array).count_nonzero(x.array)
     index = empty((count, x.array.ndim), int64, x.array)
     kernels.on(x.array).nonzero(x.array, index)
-    return wrap(index)
+    return tuple([wrap(copy(index[:, d])) for d in range(x.array.ndim)]) if as_tuple else wrap(index)
+
+
+def argwhere(x):
+    """`nonzero`: the coordinates of the elements that are not 0."""
+    return nonzero(x)
+
+
+def isin(elements, test_elements, *, assume_unique=False, invert=False):
+    """Which elements equal any of the test elements (with invert, none of them); either may be a number."""
+    tensors = [t for t in (elements, test_elements) if isinstance(t, TensorBase)]
+    if not tensors:
+        raise TypeError("isin: expected at least one tensor, got "
+                        f"{type(elements).__name__} and {type(test_elements).__name__}")
+    elements, tests = [t if isinstance(t, TensorBase) else wrap(full((), t, tensors[0].array.dtype, tensors[0].array))
+                       for t in (elements, test_elements)]
+    found = (elements.unsqueeze(-1) == tests.reshape(-1)).any(-1)
+    return ~found if invert else found
+
+
+# ---- in place ----
+
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+def in_place(function):
+    """x.f_(...) for a function f(x, ...): what f gives, written into x's memory."""
+    name = function.__name__ + "_"
+
+    def changed(x, *args, **kwargs):
+        source = x.clone() if x.requires_grad else x            # f keeps values of x that are about to be overwritten
+        y = function(source, *args, **kwargs)
+        if y.array.shape != x.array.shape:
+            raise ValueError(f"{name}: expected a result of the tensor's shape {x.array.shape}, got {y.array.shape}; "
+                             "use the out-of-place form")
+        if _CATEGORY[y.array.dtype.kind] > _CATEGORY[x.array.dtype.kind]:
+            raise TypeError(f"{name}: the result is {y.array.dtype}, which does not fit in the tensor's {x.array.dtype}; "
+                            "use the out-of-place form")
+        return copy_(x, y)
+    changed.__name__ = changed.__qualname__ = name
+    changed.__doc__ = f"`{function.__name__}`, written into the tensor's own memory."
+    return changed
 
 
 def one_hot(x, num_classes=-1):

@@ -9,13 +9,14 @@ from math import prod as _product
 import cython
 
 from minilayer._ext.dispatch import Family, family
-from minilayer.device import broadcast_shapes, broadcast_to, contiguous, empty, empty_like
+from minilayer.device import broadcast_shapes, broadcast_to, contiguous, empty, empty_like, normalize_axis
 from minilayer.node import Node
-from minilayer.tape import Cost, Op, apply, apply2
+from minilayer.tape import Cost, Op, apply, apply2, expect_tensor
 
 kernels = cython.declare(Family, family("matmul"))
 elementwise = cython.declare(Family, family("elementwise"))
 reduce = cython.declare(Family, family("reduce"))
+arithmetic, indexing = family("arithmetic"), family("indexing")
 
 ACTIVATIONS = (None, "relu")
 
@@ -55,7 +56,9 @@ class Matmul(Op):
     required = 2
 
     def forward(self, node: Node, a, b):
-        _check_dtypes("matmul", a, b)
+        if a.dtype.kind not in "iu" or a.dtype != b.dtype:
+            _check_dtypes("matmul", a, b)
+        multiply = kernels.on(a).matmul if a.dtype.kind == "f" else _product_of_integers
         node.save(a if node.needs(1) else None, b if node.needs(0) else None)       # da needs b, db needs a
         self._shapes = p, q = a.shape, b.shape
         row, column = len(p) == 1, len(q) == 1
@@ -69,7 +72,7 @@ class Matmul(Op):
                 "transpose one of them with .transpose(-1, -2)")
         if len(p) == 2 and len(q) == 2:
             y = empty((p[0], q[1]), a.dtype, a)
-            kernels.on(a).matmul(a, b, y)                   # (M, N)
+            multiply(a, b, y)                               # (M, N)
             return y
         if row:
             a = a.reshape((1, a.shape[0]))
@@ -79,7 +82,7 @@ class Matmul(Op):
         a = broadcast_to(a, lead + a.shape[-2:])
         b = broadcast_to(b, lead + b.shape[-2:])
         y = empty((*lead, a.shape[-2], b.shape[-1]), a.dtype, a)
-        kernels.on(a).matmul(a, b, y)                       # (..., M, N)
+        multiply(a, b, y)                                   # (..., M, N)
         if row or column:
             y = y.reshape(y.shape[:-2] + (() if row else y.shape[-2:-1]) + (() if column else y.shape[-1:]))
         return y
@@ -126,6 +129,14 @@ class Matmul(Op):
         terms = _product(out_shapes[0]) * shapes[0][-1]
         a, b, y = _product(shapes[0]), _product(shapes[1]), _product(out_shapes[0])
         return Cost(2 * terms, 4 * terms, 4 * (a + b + y), 4 * 2 * (a + b + y))
+
+
+def _product_of_integers(a, b, y):
+    """y = a b, one column of a times one row of b after the other."""
+    if not a.shape[-1]:
+        indexing.on(y).fill(y, value=0)
+    for k in range(a.shape[-1]):
+        arithmetic.on(y).mul(a[..., k:k + 1], b[..., k:k + 1, :], y, accumulate=k > 0)
 
 
 def _as_row(shape):
@@ -247,7 +258,7 @@ class Linear(Op):
 # ---- what users call ----
 
 def matmul(a, b):
-    """The matrix product of two tensors, float32 or float64.
+    """The matrix product of two tensors of floats, or of integers of one type (for which there is no fast kernel).
 
     (M, K) (K, N) -> (M, N). A 1-D first tensor is a row, a 1-D second one a column, and that axis is left out of the
     result: (K) (K) -> (). With more than two axes the last two are matrices and the axes in front broadcast:
@@ -268,3 +279,195 @@ def linear(x, weight, bias=None, activation=None):
     if activation not in ACTIVATIONS:
         raise ValueError(f"linear: expected activation to be None or 'relu', got {activation!r}")
     return apply(Linear(activation), x, weight, bias)
+
+
+# ---- products of a given number of axes ----
+
+def _expect_axes(name, *wanted):
+    """Refuse tensors that have not the number of axes they should; wanted: (tensor, number), ..."""
+    for x, n in wanted:
+        expect_tensor(name, x)
+        if x.array.ndim != n:
+            raise ValueError(f"{name}: expected tensors of {' and '.join([str(n) for _, n in wanted])} dimensions, got shapes "
+                             f"{' and '.join([str(getattr(t, 'shape', t)) for t, _ in wanted])}; matmul takes any number")
+
+
+def mm(x, mat2):
+    """The product of two matrices: (M, K) (K, N) -> (M, N)."""
+    _expect_axes("mm", (x, 2), (mat2, 2))
+    return matmul(x, mat2)
+
+
+def bmm(x, mat2):
+    """The products of two batches of matrices: (B, M, K) (B, K, N) -> (B, M, N)."""
+    _expect_axes("bmm", (x, 3), (mat2, 3))
+    if x.array.shape[0] != mat2.array.shape[0]:
+        raise ValueError(f"bmm: expected batches of one size, got shapes {x.array.shape} and {mat2.array.shape}; "
+                         "matmul broadcasts them")
+    return matmul(x, mat2)
+
+
+def mv(x, vec):
+    """A matrix times a vector: (M, K) (K) -> (M)."""
+    _expect_axes("mv", (x, 2), (vec, 1))
+    return matmul(x, vec)
+
+
+def dot(x, tensor):
+    """The sum of the products of two vectors' elements: (K) (K) -> ()."""
+    _expect_axes("dot", (x, 1), (tensor, 1))
+    return matmul(x, tensor)
+
+
+vdot = dot
+
+
+def inner(x, other):
+    """The products of the last axes: (..., K) (*, K) -> (..., *)."""
+    expect_tensor("inner", x)
+    expect_tensor("inner", other)
+    if not x.array.ndim or not other.array.ndim:
+        return x * other
+    if x.array.shape[-1] != other.array.shape[-1]:
+        raise ValueError(f"inner: expected last axes of one size, got shapes {x.array.shape} and {other.array.shape}")
+    k = x.array.shape[-1]
+    y = matmul(x.reshape(-1, k) if k else x.reshape(_product(x.array.shape[:-1]), 0),
+               (other.reshape(-1, k) if k else other.reshape(_product(other.array.shape[:-1]), 0)).transpose(0, 1))
+    return y.reshape(x.array.shape[:-1] + other.array.shape[:-1])
+
+
+def outer(x, vec2):
+    """Every product of an element of one vector and one of another: (M) (N) -> (M, N)."""
+    _expect_axes("outer", (x, 1), (vec2, 1))
+    return x.unsqueeze(1) * vec2
+
+
+ger = outer
+
+
+def _plus(x, product, beta, alpha):
+    """beta x + alpha product; what x holds, NaN too, is ignored where beta is 0."""
+    if alpha != 1:
+        product = product * alpha
+    if not beta:
+        return product
+    return product + (x * beta if beta != 1 else x)
+
+
+def addmm(x, mat1, mat2, *, beta=1, alpha=1):
+    """beta x + alpha mat1 mat2"""
+    _expect_axes("addmm", (mat1, 2), (mat2, 2))
+    return _plus(x, matmul(mat1, mat2), beta, alpha)
+
+
+def addmv(x, mat, vec, *, beta=1, alpha=1):
+    """beta x + alpha mat vec"""
+    _expect_axes("addmv", (mat, 2), (vec, 1))
+    return _plus(x, matmul(mat, vec), beta, alpha)
+
+
+def addr(x, vec1, vec2, *, beta=1, alpha=1):
+    """beta x + alpha outer(vec1, vec2)"""
+    _expect_axes("addr", (vec1, 1), (vec2, 1))
+    return _plus(x, outer(vec1, vec2), beta, alpha)
+
+
+def baddbmm(x, batch1, batch2, *, beta=1, alpha=1):
+    """beta x + alpha batch1 batch2, matrix by matrix"""
+    _expect_axes("baddbmm", (batch1, 3), (batch2, 3))
+    return _plus(x, bmm(batch1, batch2), beta, alpha)
+
+
+def addbmm(x, batch1, batch2, *, beta=1, alpha=1):
+    """beta x + alpha times the sum of the products of two batches of matrices"""
+    _expect_axes("addbmm", (batch1, 3), (batch2, 3))
+    return _plus(x, bmm(batch1, batch2).sum(0), beta, alpha)
+
+
+def matrix_power(x, n):
+    """A square matrix (or a batch of them) multiplied n times with itself; n = 0 gives the identity."""
+    expect_tensor("matrix_power", x)
+    shape = x.array.shape
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        raise ValueError(f"matrix_power: expected square matrices, got shape {shape}")
+    if n < 0:
+        raise ValueError(f"matrix_power: expected n of 0 or more, got {n}; minilayer has no matrix inverse")
+    y = None
+    square = x
+    while n:                                    # the bits of n: x, x^2, x^4, ...
+        if n & 1:
+            y = square if y is None else matmul(y, square)
+        n >>= 1
+        square = matmul(square, square) if n else square
+    if y is None:
+        k = shape[-1]
+        y = (x * 0).detach()
+        if k:
+            y.reshape(-1, k * k)[:, ::k + 1] = 1
+        return y
+    return y
+
+
+def chain_matmul(*matrices):
+    """The product of several matrices, multiplied in the cheapest order."""
+    return multi_dot(matrices)
+
+
+def multi_dot(tensors):
+    """The product of two or more matrices, multiplied in the cheapest order; the first and last may be vectors."""
+    tensors = list(tensors)
+    for x in tensors:
+        expect_tensor("multi_dot", x)
+    if len(tensors) < 2:
+        raise ValueError(f"multi_dot: expected at least two tensors, got {len(tensors)}")
+    row, column = tensors[0].array.ndim == 1, tensors[-1].array.ndim == 1
+    if row:
+        tensors[0] = tensors[0].unsqueeze(0)
+    if column:
+        tensors[-1] = tensors[-1].unsqueeze(1)
+    _expect_axes("multi_dot", *[(t, 2) for t in tensors])
+    sizes = [t.array.shape[0] for t in tensors] + [tensors[-1].array.shape[1]]
+    n = len(tensors)
+    best = {(i, i): (0, tensors[i]) for i in range(n)}
+    for length in range(1, n):
+        for i in range(n - length):
+            j = i + length
+            best[i, j] = min([(best[i, k][0] + best[k + 1, j][0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
+                              for k in range(i, j)])
+
+    def product(i, j):
+        return tensors[i] if i == j else matmul(product(i, best[i, j][1]), product(best[i, j][1] + 1, j))
+    y = product(0, n - 1)
+    y = y.squeeze(0) if row else y
+    return y.squeeze(-1) if column else y
+
+
+def kron(x, other):
+    """Every product of an element of x and the whole of other, laid out in blocks."""
+    expect_tensor("kron", x)
+    expect_tensor("kron", other)
+    n = max(x.array.ndim, other.array.ndim)
+    a, b = [(1,) * (n - t.array.ndim) + t.array.shape for t in (x, other)]
+    y = x.reshape([s for m in a for s in (m, 1)]) * other.reshape([s for m in b for s in (1, m)])
+    return y.reshape([p * q for p, q in zip(a, b, strict=True)])
+
+
+def cross(x, other, dim=None):
+    """The cross product of vectors of three elements along `dim` (by default the first axis of size 3)."""
+    expect_tensor("cross", x)
+    expect_tensor("cross", other)
+    shape = broadcast_shapes("cross", x.array.shape, other.array.shape)
+    if dim is None:
+        dim = next((d for d, n in enumerate(shape) if n == 3), 0)
+    axis = normalize_axis("cross", dim, len(shape))
+    if not shape or shape[axis] != 3:
+        raise ValueError(f"cross: expected size 3 along dim {dim}, got shapes {x.array.shape} and {other.array.shape}")
+    a, b = x.expand(shape), other.expand(shape)
+    turned = [(t.roll(-1, axis), t.roll(-2, axis)) for t in (a, b)]
+    return turned[0][0] * turned[1][1] - turned[0][1] * turned[1][0]
+
+
+def trace(x):
+    """The sum of a matrix's diagonal."""
+    _expect_axes("trace", (x, 2))
+    return x.diagonal().sum()

@@ -125,10 +125,11 @@ class Prod(_Reduction):
     def backward_graph(self, node, dy):
         x = node.saved_tensors[0]
         dy = dy.reshape(_kept(x.shape, self.axes))
-        if not any(x == 0).item():
-            return dy * (prod(x, self.axes, True) / x)
+        y = prod(x, self.axes, True)
+        if ((y.detach().abs() >= np.finfo(x.dtype).tiny) & y.detach().isfinite()).all().item():
+            return dy * (y / x)
         # Rows of factors, each written n times; copy i has 1 in place of factor i, so that its product is what x_i is
-        # multiplied by. (n times the memory: for factors of 0 alone.)
+        # multiplied by. (n times the memory: for factors of 0, and products that leave the range of numbers.)
         order = [d for d in range(x.ndim) if d not in self.axes] + list(self.axes)
         turned = x.permute(order)
         rows = turned.reshape(*turned.shape[:len(order) - len(self.axes)], 1, _count(x.shape, self.axes))
@@ -604,15 +605,20 @@ def _spread_of(name, op, x, dim, unbiased, keepdim, correction):
     return apply(op(_axes(name, dim, x), keepdim, correction), x)
 
 
-def norm(x, p=2, dim=None, keepdim=False):
-    """The p-norm over `dim`: (sum |x|^p)^(1/p); p = inf: the largest |x|."""
+def norm(x, p="fro", dim=None, keepdim=False, dtype=None):
+    """The p-norm over `dim`: (sum |x|^p)^(1/p); p = inf or -inf: the largest or smallest |x|; 0: how many are not 0.
+    "fro" is 2. Its gradient is 0 where it is 0."""
     expect_tensor("norm", x)
+    if dtype is not None:
+        x = cast_tensor(x, np.dtype(dtype))
     _need_float("norm", x)
     axes = _axes("norm", dim, x)
-    if p == 2 or p == "fro":
-        return apply(Norm(axes, keepdim), x)
-    if not isinstance(p, (int, float)):
+    if p is None or p == "fro":
+        p = 2
+    if isinstance(p, bool) or not isinstance(p, (int, float)):
         raise TypeError(f"norm: expected a number or 'fro' for p, got {p!r}")
+    if p == 2:
+        return apply(Norm(axes, keepdim), x)
     if p == float("inf"):
         return amax(x.abs(), axes, keepdim)
     if p == float("-inf"):
@@ -621,13 +627,138 @@ def norm(x, p=2, dim=None, keepdim=False):
         return sum(x != 0, axes, keepdim, dtype=x.array.dtype)
     if p == 1:
         return sum(x.abs(), axes, keepdim)
-    return sum(x.abs() ** p, axes, keepdim) ** (1 / p)
+    size = x.abs()
+    if p < 1:                           # away from 0, where the slope is infinite: what is 0 adds nothing
+        zero = size.detach() == 0
+        powers = size.masked_fill(zero, 1.0) ** p
+        total = sum(powers.masked_fill(zero, 0.0 if p > 0 else float("inf")), axes, keepdim)
+    else:
+        total = sum(size ** p, axes, keepdim)
+    none = total.detach() == 0
+    return (total.masked_fill(none, 1.0) ** (1 / p)).masked_fill(none, 0.0)
+
+
+def dist(x, other, p=2):
+    """The p-norm of x - other."""
+    expect_tensor("dist", x)
+    expect_tensor("dist", other)
+    return norm(x - other, p)
+
+
+def cdist(x1, x2, p=2.0, compute_mode=None):
+    """The p-norm of the difference of every row of x1 and every row of x2: (..., P, M) (..., R, M) -> (..., P, R)."""
+    expect_tensor("cdist", x1)
+    expect_tensor("cdist", x2)
+    a, b = x1.array.shape, x2.array.shape
+    if len(a) < 2 or len(b) < 2 or a[-1] != b[-1]:
+        raise ValueError(f"cdist: expected rows of one length, (..., P, M) and (..., R, M), got shapes {a} and {b}")
+    return norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+
+
+def nansum(x, dim=None, keepdim=False, *, dtype=None):
+    """`sum`, of what is not NaN."""
+    expect_tensor("nansum", x)
+    return sum(_without_nan(x), dim, keepdim, dtype=dtype)
+
+
+def nanmean(x, dim=None, keepdim=False, *, dtype=None):
+    """`mean`, of what is not NaN."""
+    expect_tensor("nanmean", x)
+    _need_float("nanmean", x)
+    return sum(_without_nan(x), dim, keepdim, dtype=dtype) / sum(x == x, dim, keepdim)
+
+
+def _without_nan(x):
+    return x.masked_fill(x.detach() != x.detach(), 0) if x.array.dtype.kind == "f" else x
+
+
+def var_mean(x, dim=None, unbiased=True, keepdim=False, *, correction=None):
+    """(var, mean) over `dim`."""
+    expect_tensor("var_mean", x)
+    return _with_mean("var_mean", Var, x, dim, unbiased, keepdim, correction)
+
+
+def std_mean(x, dim=None, unbiased=True, keepdim=False, *, correction=None):
+    """(std, mean) over `dim`."""
+    expect_tensor("std_mean", x)
+    return _with_mean("std_mean", Std, x, dim, unbiased, keepdim, correction)
+
+
+def _with_mean(name, op, x, dim, unbiased, keepdim, correction):
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    return _spread_of(name, op, x, dim, unbiased, keepdim, correction), mean(x, dim, keepdim)
+
+
+MinMax = namedtuple("MinMax", "min max")
+MinMax.__doc__ = "What `aminmax` returns."
+
+
+def aminmax(x, *, dim=None, keepdim=False):
+    """(min, max) over all elements or along `dim`."""
+    expect_tensor("aminmax", x)
+    if dim is None and x.array.ndim and keepdim:
+        dim = tuple(range(x.array.ndim))
+    return MinMax(amin(x, dim, keepdim), amax(x, dim, keepdim))
+
+
+def cov(x, *, correction=1, fweights=None, aweights=None):
+    """The covariance of variables (rows) over observations (columns)."""
+    expect_tensor("cov", x)
+    if fweights is not None or aweights is not None:
+        raise ValueError("cov: expected fweights and aweights to be None: minilayer has no weighted covariance")
+    if x.array.ndim > 2:
+        raise ValueError(f"cov: expected at most 2 dimensions, got shape {x.array.shape}")
+    rows = x.reshape(1, -1) if x.array.ndim < 2 else x
+    d = rows - mean(rows, 1, True)
+    y = d @ d.transpose(0, 1) / builtins.max(0, rows.array.shape[1] - correction)
+    return y.squeeze() if x.array.ndim < 2 else y
+
+
+def corrcoef(x):
+    """The correlation coefficients of variables (rows) over observations (columns)."""
+    expect_tensor("corrcoef", x)
+    c = cov(x)
+    if not c.array.ndim:
+        return c / c
+    spread = c.diagonal().sqrt()
+    return (c / spread.unsqueeze(1) / spread).clamp(-1, 1)
+
+
+def diff(x, n=1, dim=-1, prepend=None, append=None):
+    """Each element along `dim` minus the one before it, n times over; prepend and append are joined on first."""
+    expect_tensor("diff", x)
+    axis = normalize_axis("diff", dim, x.array.ndim)
+    if n < 0:
+        raise ValueError(f"diff: expected n of 0 or more, got {n}")
+    for part, behind in ((prepend, False), (append, True)):
+        if part is not None:
+            lead = x.array.shape[axis]
+            sizes = [part.array.shape[axis], lead]
+            parts = [x, part] if behind else [part, x]
+            shape = list(x.array.shape)
+            shape[axis] = builtins.sum(sizes)
+            whole = wrap(empty(tuple(shape), x.array.dtype, x.array))
+            at = (slice(None),) * axis
+            first = parts[0].array.shape[axis]
+            whole[(*at, slice(0, first))] = parts[0]
+            whole[(*at, slice(first, shape[axis]))] = parts[1]
+            x = whole
+    for _ in range(n):
+        size = x.array.shape[axis]
+        if size < 1:
+            break
+        at = (slice(None),) * axis
+        a, b = x[(*at, slice(1, size))], x[(*at, slice(0, size - 1))]
+        x = a.logical_xor(b) if x.array.dtype == boolean else a - b
+    return x
 
 
 def logsumexp(x, dim, keepdim=False):
     """log of the sum of exp(x) over `dim`, without overflow."""
     expect_tensor("logsumexp", x)
-    _need_float("logsumexp", x)
+    if x.array.dtype.kind != "f":
+        x = x.float()
     return apply(LogSumExp(normalize_axes("logsumexp", dim, x.array.ndim), keepdim), x)
 
 

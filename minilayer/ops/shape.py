@@ -12,7 +12,6 @@ from minilayer._ext.dispatch import family
 from minilayer.device import (
     as_strided,
     broadcast_shapes,
-    broadcast_to,
     contiguous,
     device_of,
     empty,
@@ -23,6 +22,7 @@ from minilayer.device import (
     to_device,
     zeros,
 )
+from minilayer.device import broadcast_to as array_to
 from minilayer.node import wrap
 from minilayer.tape import Cost, Op, apply, elementwise_cost, expect_tensor
 
@@ -188,7 +188,7 @@ class Expand(Op):
         self.shape = shape
 
     def forward(self, node, x):
-        return broadcast_to(x, self.shape)
+        return array_to(x, self.shape)
 
     def backward(self, node, dy):
         return dy
@@ -279,6 +279,129 @@ class Unbind(Op):
         return Cost(0, 0, 0, 8 * _count(shapes[0]))
 
 
+def _diagonal_of(x, offset, a, b):
+    """An array's view whose last axis runs along a diagonal of axes a and b (`offset` above the main one)."""
+    rows, columns = x.shape[a], x.shape[b]
+    count = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
+    start = (offset * x.strides[b] if offset >= 0 else -offset * x.strides[a]) if count else 0
+    rest = [d for d in range(x.ndim) if d not in (a, b)]
+    return as_strided(x, tuple([x.shape[d] for d in rest] + [count]),
+                      tuple([x.strides[d] for d in rest] + [x.strides[a] + x.strides[b]]), start)
+
+
+class Diagonal(Op):
+    """y = a diagonal of two axes of x, as a view whose last axis runs along it; dx = dy there, else 0"""
+    name = "diagonal"
+    view = True
+
+    def __init__(self, offset, dim1, dim2):
+        self.offset = offset
+        self.dim1 = dim1
+        self.dim2 = dim2
+
+    def forward(self, node, x):
+        self._before = x.shape
+        return _diagonal_of(x, self.offset, self.dim1, self.dim2)
+
+    def backward(self, node, dy):
+        dx = zeros(self._before, dy.dtype, dy)
+        indexing.on(dy).copy(dy, _diagonal_of(dx, self.offset, self.dim1, self.dim2))
+        return dx
+
+    def backward_graph(self, node, dy):
+        return apply(DiagonalEmbed(self.offset, self.dim1, self.dim2, self._before), dy)
+
+    def cost(self, shapes, out_shapes):
+        return Cost(0, 0, 0, 4 * (_count(shapes[0]) + 2 * _count(out_shapes[0])))
+
+
+class DiagonalEmbed(Op):
+    """y = zeros of some shape, but for x on a diagonal of two axes; dx = that diagonal of dy"""
+    name = "diag_embed"
+
+    def __init__(self, offset, dim1, dim2, shape):
+        self.offset = offset
+        self.dim1 = dim1
+        self.dim2 = dim2
+        self.shape = shape
+
+    def forward(self, node, x):
+        y = zeros(self.shape, x.dtype, x)
+        indexing.on(x).copy(x, _diagonal_of(y, self.offset, self.dim1, self.dim2))
+        return y
+
+    def backward(self, node, dy):
+        return _diagonal_of(dy, self.offset, self.dim1, self.dim2)
+
+    def backward_graph(self, node, dy):
+        return apply(Diagonal(self.offset, self.dim1, self.dim2), dy)
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 0, 0)
+
+
+class Windows(Op):
+    """y[.., i, .., k] = x[.., step i + k, ..]: windows along one axis, as a view; dx = dy summed over the windows that
+    an element lies in"""
+    name = "unfold"
+    view = True
+
+    def __init__(self, dim, size, step):
+        self.dim = dim
+        self.size = size
+        self.step = step
+
+    def count(self, n):
+        return (n - self.size) // self.step + 1
+
+    def forward(self, node, x):
+        self._before, d = x.shape, self.dim
+        shape = x.shape[:d] + (self.count(x.shape[d]),) + x.shape[d + 1:] + (self.size,)
+        strides = x.strides[:d] + (self.step * x.strides[d],) + x.strides[d + 1:] + (x.strides[d],)
+        return as_strided(x, shape, strides, 0)
+
+    def backward(self, node, dy):
+        return _windows_added(dy, self._before, self.dim, self.size, self.step)
+
+    def backward_graph(self, node, dy):
+        return apply(WindowsAdded(self._before, self.dim, self.size, self.step), dy)
+
+    def cost(self, shapes, out_shapes):
+        return Cost(0, _count(out_shapes[0]), 0, 4 * (_count(shapes[0]) + 3 * _count(out_shapes[0])))
+
+
+def _windows_added(dy, shape, dim, size, step):
+    dx = zeros(shape, dy.dtype, dy)
+    lead = (slice(None),) * dim
+    for k in range(size):
+        part = dx[(*lead, slice(k, k + step * (dy.shape[dim] - 1) + 1, step))]
+        arithmetic.on(dx).add(part, dy[(Ellipsis, k)], part)
+    return dx
+
+
+class WindowsAdded(Op):
+    """y = zeros of some shape, with windows along one axis added in where they came from; dx = dy's windows"""
+    name = "windows_added"
+
+    def __init__(self, shape, dim, size, step):
+        self.shape = shape
+        self.dim = dim
+        self.size = size
+        self.step = step
+
+    def forward(self, node, x):
+        return _windows_added(x, self.shape, self.dim, self.size, self.step)
+
+    def backward(self, node, dy):
+        return Windows.forward(Windows(self.dim, self.size, self.step), node, dy)
+
+    def backward_graph(self, node, dy):
+        return apply(Windows(self.dim, self.size, self.step), dy)
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 1, 0)
+
+
 def reshape(x, *shape):
     """x's elements, in order, in another shape; one size may be -1. A view where strides allow, else a copy.
 
@@ -366,7 +489,12 @@ def transpose(x, dim0, dim1):
     return apply(Permute(tuple(axes)), x)
 
 
-swapaxes = transpose
+swapaxes = swapdims = transpose
+
+
+def adjoint(x):
+    """The last two axes swapped."""
+    return transpose(x, -2, -1)
 
 
 def t(x):
@@ -389,6 +517,56 @@ def movedim(x, source, destination):
     for to, axis in sorted(zip(destination, source, strict=True)):
         axes.insert(to, axis)
     return apply(Permute(tuple(axes)), x)
+
+
+moveaxis = movedim
+
+
+def ravel(x):
+    """x's elements in one axis."""
+    expect_tensor("ravel", x)
+    return reshape(x, -1)
+
+
+def view_as(x, other):
+    """x seen in another tensor's shape; an error where that would need a copy."""
+    expect_tensor("view_as", x)
+    return view(x, other.array.shape)
+
+
+def reshape_as(x, other):
+    """x in another tensor's shape."""
+    expect_tensor("reshape_as", x)
+    return reshape(x, other.array.shape)
+
+
+def atleast_1d(*tensors):
+    """Tensors (or one) with at least one axis."""
+    return _at_least("atleast_1d", tensors, lambda x: reshape(x, 1) if not x.array.ndim else x)
+
+
+def atleast_2d(*tensors):
+    """Tensors (or one) with at least two axes: new ones in front."""
+    return _at_least("atleast_2d", tensors, lambda x: reshape(x, (1,) * (2 - x.array.ndim) + x.array.shape)
+                     if x.array.ndim < 2 else x)
+
+
+def atleast_3d(*tensors):
+    """Tensors (or one) with at least three axes: n numbers become (1, n, 1), a matrix (n, m, 1)."""
+    def grown(x):
+        shape = x.array.shape
+        return x if len(shape) > 2 else reshape(x, *((1, 1, 1), (1, *shape, 1), (*shape, 1))[len(shape)])
+    return _at_least("atleast_3d", tensors, grown)
+
+
+def _at_least(name, tensors, grown):
+    several = len(tensors) != 1 or isinstance(tensors[0], (tuple, list))
+    if len(tensors) == 1 and several:
+        tensors = tensors[0]
+    for x in tensors:
+        expect_tensor(name, x)
+    made = tuple([grown(x) for x in tensors])
+    return made if several else made[0]
 
 
 def expand(x, *sizes):
@@ -417,8 +595,15 @@ def expand_as(x, other):
     return expand(x, other.array.shape)
 
 
+def broadcast_to(x, size):
+    """x expanded to a shape."""
+    return expand(x, size)
+
+
 def broadcast_tensors(*tensors):
     """All tensors expanded to the shape they broadcast to."""
+    for x in tensors:
+        expect_tensor("broadcast_tensors", x)
     shape = broadcast_shapes("broadcast_tensors", *[x.array.shape for x in tensors])
     return tuple([expand(x, shape) for x in tensors])
 
@@ -433,6 +618,29 @@ def narrow(x, dim, start, length):
         raise IndexError(f"narrow: expected start and length within the {size} elements of dim {dim}, "
                          f"got start {start}, length {length}")
     return x[(slice(None),) * axis + (slice(first, first + length),)]
+
+
+def diagonal(x, offset=0, dim1=0, dim2=1):
+    """A diagonal of two axes, as a view whose last axis runs along it; `offset` above the main one."""
+    expect_tensor("diagonal", x)
+    a, b = normalize_axis("diagonal", dim1, x.array.ndim), normalize_axis("diagonal", dim2, x.array.ndim)
+    if a == b:
+        raise ValueError(f"diagonal: expected two different dims of a tensor of shape {x.array.shape}, got {dim1} and {dim2}")
+    return apply(Diagonal(offset, a, b), x)
+
+
+def unfold(x, dimension, size, step):
+    """Windows of `size` elements along an axis, each `step` after the one before, as a view: that axis counts the
+    windows, and a new last one runs within them."""
+    expect_tensor("unfold", x)
+    if not x.array.ndim:
+        x = reshape(x, 1)
+    axis = normalize_axis("unfold", dimension, x.array.ndim)
+    if not 0 <= size <= x.array.shape[axis]:
+        raise ValueError(f"unfold: expected a size of 0 to {x.array.shape[axis]}, the size of dim {dimension}, got {size}")
+    if step < 1:
+        raise ValueError(f"unfold: expected a step above 0, got {step}")
+    return apply(Windows(axis, size, step), x)
 
 
 def select(x, dim, index):
@@ -471,6 +679,61 @@ def chunk(x, chunks, dim=0):
     if size == 0:
         return split(x, [0] * chunks, axis)
     return split(x, -(-size // chunks), axis)
+
+
+def tensor_split(x, indices_or_sections, dim=0):
+    """x in neighbouring views along `dim`: in so many parts, the first of them one longer where it does not divide, or
+    cut before each of the given places."""
+    expect_tensor("tensor_split", x)
+    return _cut("tensor_split", x, indices_or_sections, dim)
+
+
+def _cut(name, x, indices_or_sections, dim):
+    if not x.array.ndim:
+        raise ValueError(f"{name}: expected at least one dimension, got a 0-d tensor")
+    axis = normalize_axis(name, dim, x.array.ndim)
+    size = x.array.shape[axis]
+    if hasattr(indices_or_sections, "array"):
+        indices_or_sections = indices_or_sections.tolist()
+    if isinstance(indices_or_sections, int):
+        n = indices_or_sections
+        if n < 1:
+            raise ValueError(f"{name}: expected at least 1 section, got {n}")
+        places = [i * (size // n) + min(i, size % n) for i in range(n + 1)]
+    else:
+        places = [0, *_integers(name, (tuple(indices_or_sections),)), size]
+    parts = []
+    for first, last in zip(places, places[1:], strict=False):
+        first, last, _ = slice(first, last).indices(size)
+        parts.append(x[(slice(None),) * axis + (slice(first, max(first, last)),)])
+    return tuple(parts)
+
+
+def _split_evenly(name, x, indices_or_sections, dim, least):
+    expect_tensor(name, x)
+    if x.array.ndim < least:
+        raise ValueError(f"{name}: expected at least {least} dimensions, got shape {x.array.shape}")
+    n = indices_or_sections
+    if isinstance(n, int) and (n < 1 or x.array.shape[dim] % n):
+        raise ValueError(f"{name}: expected a number of sections that divides {x.array.shape[dim]}, the size of dim {dim}, "
+                         f"got {n}; tensor_split takes any")
+    return _cut(name, x, n, dim)
+
+
+def hsplit(x, indices_or_sections):
+    """`tensor_split` along axis 1 (of one axis alone, 0), in equal parts."""
+    expect_tensor("hsplit", x)
+    return _split_evenly("hsplit", x, indices_or_sections, 0 if x.array.ndim == 1 else 1, 1)
+
+
+def vsplit(x, indices_or_sections):
+    """`tensor_split` along axis 0, in equal parts."""
+    return _split_evenly("vsplit", x, indices_or_sections, 0, 2)
+
+
+def dsplit(x, indices_or_sections):
+    """`tensor_split` along axis 2, in equal parts."""
+    return _split_evenly("dsplit", x, indices_or_sections, 2, 3)
 
 
 def unbind(x, dim=0):
@@ -568,35 +831,6 @@ class Flip(Op):
 
     def backward_graph(self, node, dy):
         return apply(Flip(self.dims), dy)
-
-    def cost(self, shapes, out_shapes):
-        return elementwise_cost(shapes, out_shapes, 0, 0)
-
-
-class Pad(Op):
-    """y = x with `before` and `after` more elements of one value along each axis; dx = dy's inner part."""
-    name = "pad"
-
-    def __init__(self, before, after, value):
-        self.before = before
-        self.after = after
-        self.value = value
-
-    def inner(self, shape):
-        return tuple([slice(b, b + n) for b, n in zip(self.before, shape, strict=True)])
-
-    def forward(self, node, x):
-        self._inner = self.inner(x.shape)
-        y = empty(tuple([b + n + a for b, n, a in zip(self.before, x.shape, self.after, strict=True)]), x.dtype, x)
-        indexing.on(y).fill(y, value=self.value)
-        indexing.on(y).copy(x, y[(*self._inner, Ellipsis)])
-        return y
-
-    def backward(self, node, dy):
-        return dy[(*self._inner, Ellipsis)]
-
-    def backward_graph(self, node, dy):
-        return dy[self._inner]
 
     def cost(self, shapes, out_shapes):
         return elementwise_cost(shapes, out_shapes, 0, 0)
@@ -706,11 +940,108 @@ def stack(tensors, dim=0):
     return apply(Stack(normalize_axis("stack", dim, len(shape) + 1)), *tensors)
 
 
+def hstack(tensors):
+    """Tensors side by side: along axis 1, or 0 where they have one axis."""
+    tensors = atleast_1d(_sequence("hstack", tensors))
+    return cat(tensors, 0 if tensors[0].array.ndim == 1 else 1)
+
+
+def vstack(tensors):
+    """Tensors one below the other: along axis 0, vectors as rows."""
+    return cat(atleast_2d(_sequence("vstack", tensors)), 0)
+
+
+row_stack = vstack
+
+
+def dstack(tensors):
+    """Tensors one behind the other: along axis 2."""
+    return cat(atleast_3d(_sequence("dstack", tensors)), 2)
+
+
+def column_stack(tensors):
+    """Vectors as the columns of a matrix (and matrices beside them)."""
+    tensors = _sequence("column_stack", tensors)
+    return cat([x if x.array.ndim > 1 else reshape(x, x.array.size, 1) for x in tensors], 1)
+
+
+def block_diag(*tensors):
+    """A matrix with the given ones along its diagonal, zeros elsewhere."""
+    tensors = atleast_2d(_sequence("block_diag", tensors))
+    for x in tensors:
+        if x.array.ndim > 2:
+            raise ValueError(f"block_diag: expected tensors of at most 2 dimensions, got shape {x.array.shape}")
+    columns, before, rows = sum([x.array.shape[1] for x in tensors]), 0, []
+    for x in tensors:
+        n, m = x.array.shape
+        zero = [wrap(zeros((n, k), x.array.dtype, x.array)) for k in (before, columns - before - m)]
+        rows.append(cat([zero[0], x, zero[1]], 1))
+        before += m
+    return cat(rows, 0)
+
+
+def diag_embed(x, offset=0, dim1=-2, dim2=-1):
+    """Zeros with x's last axis on a diagonal of two new axes, `offset` above the main one."""
+    expect_tensor("diag_embed", x)
+    if not x.array.ndim:
+        raise ValueError("diag_embed: expected at least one dimension, got a 0-d tensor")
+    ndim, n = x.array.ndim + 1, x.array.shape[-1] + abs(offset)
+    a, b = normalize_axis("diag_embed", dim1, ndim), normalize_axis("diag_embed", dim2, ndim)
+    if a == b:
+        raise ValueError(f"diag_embed: expected two different dims, got {dim1} and {dim2}")
+    rest = iter(x.array.shape[:-1])
+    return apply(DiagonalEmbed(offset, a, b, tuple([n if d in (a, b) else next(rest) for d in range(ndim)])), x)
+
+
+def diag(x, diagonal=0):
+    """Of a vector, the matrix with it on a diagonal; of a matrix, a copy of that diagonal."""
+    expect_tensor("diag", x)
+    if x.array.ndim == 1:
+        return diag_embed(x, diagonal)
+    if x.array.ndim != 2:
+        raise ValueError(f"diag: expected 1 or 2 dimensions, got shape {x.array.shape}; use diagonal or diag_embed")
+    return apply(Diagonal(diagonal, 0, 1), x).clone()
+
+
+def diagflat(x, offset=0):
+    """A matrix with x's elements on a diagonal."""
+    expect_tensor("diagflat", x)
+    return diag_embed(reshape(x, -1), offset)
+
+
 def flip(x, *dims):
     """x with these axes reversed (a copy)."""
     expect_tensor("flip", x)
     dims = _integers("flip", dims)
     return apply(Flip(normalize_axes("flip", dims, x.array.ndim)), x)
+
+
+def fliplr(x):
+    """x with axis 1 reversed."""
+    expect_tensor("fliplr", x)
+    if x.array.ndim < 2:
+        raise ValueError(f"fliplr: expected at least 2 dimensions, got shape {x.array.shape}")
+    return flip(x, 1)
+
+
+def flipud(x):
+    """x with axis 0 reversed."""
+    expect_tensor("flipud", x)
+    if not x.array.ndim:
+        raise ValueError("flipud: expected at least one dimension, got a 0-d tensor")
+    return flip(x, 0)
+
+
+def rot90(x, k=1, dims=(0, 1)):
+    """x turned k times by 90 degrees, from the first of two axes towards the second."""
+    expect_tensor("rot90", x)
+    if len(dims) != 2 or x.array.ndim < 2:
+        raise ValueError(f"rot90: expected two dims and a tensor of at least 2 dimensions, got {dims} and shape {x.array.shape}")
+    a, b = normalize_axis("rot90", dims[0], x.array.ndim), normalize_axis("rot90", dims[1], x.array.ndim)
+    if a == b:
+        raise ValueError(f"rot90: expected two different dims, got {dims}")
+    return [lambda: x.clone(), lambda: transpose(flip(x, b), a, b), lambda: flip(x, a, b),
+            lambda: flip(transpose(x, a, b), b)][k % 4]()
 
 
 def roll(x, shifts, dims=None):
@@ -743,23 +1074,63 @@ def repeat(x, *sizes):
     return apply(Repeat(sizes), x)
 
 
-def tile(x, dims):
+def tile(x, *dims):
     """`repeat`, with missing leading sizes taken as 1."""
     expect_tensor("tile", x)
-    dims = _integers("tile", (dims,))
+    dims = _integers("tile", dims)
     return repeat(x, (1,) * (x.array.ndim - len(dims)) + dims)
 
 
-def repeat_interleave(x, repeats, dim=None):
-    """Each element (dim=None: of the flattened x) or slice along `dim` `repeats` times in a row."""
+def repeat_interleave(x, repeats, dim=None, *, output_size=None):
+    """Each element (dim=None: of the flattened x) or slice along `dim` `repeats` times in a row: one number, or a 1-d
+    integer tensor of one each."""
     expect_tensor("repeat_interleave", x)
-    (repeats,) = _integers("repeat_interleave", (repeats,))
     if dim is None:
         x, dim = reshape(x, -1), 0
     axis = normalize_axis("repeat_interleave", dim, x.array.ndim)
-    shape = x.array.shape
+    shape = x.array.shape or (1,)
+    if hasattr(repeats, "array") and repeats.array.size != 1:
+        counts = repeats.tolist()
+        if repeats.array.ndim != 1 or repeats.array.dtype.kind != "i" or len(counts) != shape[axis] or min(counts, default=0) < 0:
+            raise ValueError(f"repeat_interleave: expected a number of 0 or more for each of the {shape[axis]} slices along "
+                             f"dim {dim}, got {counts}")
+        places = wrap(to_device(np.repeat(np.arange(len(counts)), counts), device_of(x.array)))
+        return x[(slice(None),) * axis + (places,)]
+    (repeats,) = _integers("repeat_interleave", (repeats.item() if hasattr(repeats, "array") else repeats,))
+    if repeats < 0:
+        raise ValueError(f"repeat_interleave: expected repeats of 0 or more, got {repeats}")
+    x = reshape(x, shape)
     grown = expand(unsqueeze(x, axis + 1), shape[:axis + 1] + (repeats,) + shape[axis + 1:])
     return reshape(grown, shape[:axis] + (shape[axis] * repeats,) + shape[axis + 1:])
+
+
+def meshgrid(*tensors, indexing="ij"):
+    """Vectors of n, m, ... elements (or numbers) as grids of shape (n, m, ...), the first varying along axis 0; with
+    indexing="xy" the first two axes of the grids are swapped."""
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        tensors = tensors[0]
+    tensors = [reshape(x, 1) if not x.array.ndim else x for x in _sequence("meshgrid", tuple(tensors))]
+    if indexing not in (None, "ij", "xy"):
+        raise ValueError(f'meshgrid: expected indexing "ij" or "xy", got {indexing!r}')
+    for x in tensors:
+        if x.array.ndim > 1:
+            raise ValueError(f"meshgrid: expected vectors or numbers, got shape {x.array.shape}")
+    swap = indexing == "xy" and len(tensors) > 1
+    order = [1, 0, *range(2, len(tensors))] if swap else list(range(len(tensors)))
+    shape = tuple([tensors[i].array.size for i in order])
+    grids = []
+    for i, x in enumerate(tensors):
+        at = order.index(i)
+        grids.append(expand(reshape(x, (1,) * at + (x.array.size,) + (1,) * (len(shape) - at - 1)), shape))
+    return tuple(grids)
+
+
+def cartesian_prod(*tensors):
+    """All combinations of the elements of some vectors, as rows."""
+    tensors = _sequence("cartesian_prod", tensors)
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([reshape(g, -1) for g in meshgrid(*tensors)], 1)
 
 
 def tril(x, diagonal=0):
@@ -778,54 +1149,3 @@ def _triangle(name, x, diagonal, upper):
     if x.array.ndim < 2:
         raise ValueError(f"{name}: expected at least 2 dimensions, got shape {x.array.shape}")
     return apply(Triangle(diagonal, upper), x)
-
-
-def pad(x, pad, mode="constant", value=0):
-    """x with more elements at its edges. `pad` counts them from the last axis on: (left, right, top, bottom, ...);
-    negative numbers cut off.
-
-    mode: "constant" (`value`), "reflect" (mirrored, the edge itself not repeated), "replicate" (the edge repeated),
-    "circular" (from the other end).
-    """
-    expect_tensor("pad", x)
-    amounts, ndim = _integers("pad", (pad,)), x.array.ndim
-    if len(amounts) % 2 or len(amounts) > 2 * ndim:
-        raise ValueError(f"pad: expected a pair of numbers for each of the last axes of shape {x.array.shape}, "
-                         f"got {amounts}")
-    if mode not in ("constant", "reflect", "replicate", "circular"):
-        raise ValueError(f"pad: expected mode 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
-    before, after = [0] * ndim, [0] * ndim
-    for k in range(len(amounts) // 2):
-        before[ndim - 1 - k], after[ndim - 1 - k] = amounts[2 * k], amounts[2 * k + 1]
-    shape = x.array.shape
-    for b, n, a in zip(before, shape, after, strict=True):
-        if b + n + a < 0 or (b < 0 and -b > n) or (a < 0 and -a > n):
-            raise ValueError(f"pad: {amounts} cuts off more than shape {shape} has")
-    cut = tuple([slice(max(0, -b), n - max(0, -a)) for b, n, a in zip(before, shape, after, strict=True)])
-    if any([v < 0 for v in (*before, *after)]):
-        x = x[cut]
-        before, after = [max(0, b) for b in before], [max(0, a) for a in after]
-    if mode == "constant":
-        return apply(Pad(tuple(before), tuple(after), value), x)
-    if not any(before) and not any(after):
-        return x.clone()
-    for axis in range(ndim):
-        if before[axis] or after[axis]:
-            places = _edge_places(mode, x.array.shape[axis], before[axis], after[axis])
-            x = x[(slice(None),) * axis + (places,)]
-    return x
-
-
-def _edge_places(mode, n, before, after):
-    """Which of an axis's n elements each element of the padded axis shows."""
-    limit = {"reflect": n - 1, "circular": n, "replicate": before + after if n else 0}[mode]
-    if before > limit or after > limit:
-        raise ValueError(f"pad: mode {mode!r} can add at most {limit} elements to an axis of size {n}, "
-                         f"got {before} before and {after} after")
-    places = np.arange(-before, n + after)
-    if mode == "circular":
-        return places % n
-    if mode == "replicate":
-        return places.clip(0, n - 1)
-    places = abs(places)
-    return np.where(places >= n, 2 * (n - 1) - places, places)

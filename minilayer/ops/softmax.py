@@ -3,12 +3,14 @@
 cross_entropy is one operation rather than log_softmax and a pick: it keeps log(sum exp(x)) for each item, and
 backward makes the softmax again from it, so the probabilities are never written to memory.
 """
+import warnings
 from math import prod as _product
 
 from minilayer._ext.dispatch import family
 from minilayer.device import cast, contiguous, empty, empty_like, normalize_axis
-from minilayer.dtypes import int64
-from minilayer.tape import Cost, Op, apply
+from minilayer.dtypes import as_dtype, int64
+from minilayer.promotion import cast as cast_tensor
+from minilayer.tape import Cost, Op, apply, expect_tensor
 
 kernels = family("softmax")
 arithmetic = family("arithmetic")
@@ -247,13 +249,31 @@ class NllLoss(_ClassLoss):
         return Cost(2 * items, items, 16 * items, 4 * n + 16 * items)
 
 
-def softmax(x, dim):
-    """Positive numbers that sum to 1 along `dim`: exp(x) / sum exp(x), without overflow. x float, any shape."""
+def _along(name, x, dim, dtype):
+    """(x as dtype, the axis): where dim is None the guess that PyTorch makes, and its warning."""
+    expect_tensor(name, x)
+    if dtype is not None:
+        x = cast_tensor(x, as_dtype(dtype))
+    if dim is None:
+        dim = 0 if x.array.ndim in (0, 1, 3) else 1
+        warnings.warn(f"{name}: dim is not given, and {dim} is a guess by the number of dimensions; pass dim={dim}",
+                      stacklevel=3)
+    return x, dim
+
+
+def softmax(x, dim=None, dtype=None):
+    """Positive numbers that sum to 1 along `dim`: exp(x) / sum exp(x), without overflow. x float, any shape.
+
+    dim    pass it: None warns, and guesses axis 0 of tensors with 0, 1 or 3 dimensions, else axis 1
+    dtype  what x is cast to first
+    """
+    x, dim = _along("softmax", x, dim, dtype)
     return apply(Softmax(dim), x)
 
 
-def log_softmax(x, dim):
-    """log(softmax(x, dim)), with digits left where a probability is tiny. x float, any shape."""
+def log_softmax(x, dim=None, dtype=None):
+    """log(softmax(x, dim)), with digits left where a probability is tiny. Arguments as softmax's."""
+    x, dim = _along("log_softmax", x, dim, dtype)
     return apply(LogSoftmax(dim), x)
 
 

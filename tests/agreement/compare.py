@@ -22,11 +22,13 @@ class Library:
             import torch
             self.root, self.nn, self.functional = torch, torch.nn, torch.nn.functional
             self.optim, self.init, self.lr_scheduler = torch.optim, torch.nn.init, torch.optim.lr_scheduler
+            self.linalg = torch.linalg
             self.Tensor, self.packed = torch.Tensor, torch.nn.utils.rnn.PackedSequence
         else:
             import minilayer as ml
             self.root, self.nn, self.functional = ml, ml.nn, ml.functional
             self.optim, self.init, self.lr_scheduler = ml.optim, ml.init, ml.optim.lr_scheduler
+            self.linalg = ml.linalg
             self.Tensor, self.packed = ml.Tensor, getattr(ml, "PackedSequence", ())
 
     def tensor(self, array, grad=False):
@@ -182,6 +184,8 @@ def run(row, options, lib, dtype, mode, sample):
         if inspect.isclass(thing):
             layer = thing(**given)
             layer = layer.double() if dtype == "float64" else layer.float()
+            if hasattr(layer, "has_uninitialized_params"):      # a lazy layer's first call settles its shapes
+                layer(*arguments)
             state = {n: (tuple(t.shape), lib.array(t).dtype) for n, t in layer.state_dict().items()}
             values = weights_of(state, (row.name, options))
             layer.load_state_dict({n: layer.state_dict()[n] if v is None else lib.tensor(v.astype(dtype))

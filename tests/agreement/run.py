@@ -174,7 +174,8 @@ def main():
     chosen = {f: [r for r in rows_of(f) if not options.only or r.name in options.only] for f in options.families or families()}
     if options.goldens:
         made = goldens([r for rows in chosen.values() for r in rows], torch)
-        GOLDENS.write_text(json.dumps(made, indent=0, separators=(",", ":")) + "\n")
+        lines = [f"{json.dumps(key)}:{json.dumps(kept, separators=(',', ':'))}" for key, kept in made.items()]
+        GOLDENS.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
         print(f"{len(made)} rows in {GOLDENS}")
         return 0
     begin, failures, lines, total = time.perf_counter(), [], [], [0, 0, 0]

@@ -3,10 +3,12 @@ import math
 
 import numpy as np
 
+import minilayer as ml
 from cases.base import (
     BIG,
     NUMBERS,
     SHAPES,
+    ErrorCase,
     KernelCase,
     OpCase,
     distinct,
@@ -150,4 +152,15 @@ OPS = [
     OpCase("rounded division",
            lambda a, b: (a // b, *[arithmetic.div(a, b, rounding_mode=mode) for mode in ("floor", "trunc")]), off_whole,
            op=("arithmetic.FloorDivide", "arithmetic.TruncDivide"), differentiable=False),
+    OpCase("compositions", lambda a, b: (arithmetic.addcmul(a, b, b, value=0.5), arithmetic.addcdiv(a, b, b + 9.0), arithmetic.lerp(a, b, 0.2), arithmetic.lerp(a, b, 0.7), arithmetic.lerp(a, b, a.sigmoid()), arithmetic.rsub(a, b),
+                                        a.clamp(b, b + 1.0)), lambda rng: [(normal(rng, (3, 4)), normal(rng, (4,)))], op=("arithmetic.Add", "arithmetic.Where"), second=True),
+    OpCase("float_power", lambda a, b: arithmetic.float_power(a, b), lambda rng: [(positive(rng, (3, 4)), normal(rng, (4,)))], op="arithmetic.Pow", second=True, low=False),
+]
+
+TWO, TWICE = ml.ones(2), ml.ones(2, dtype="float64")
+ERRORS = [ErrorCase(f"{f.__name__}: {what}", lambda f=f, x=x: f(x, x), TypeError, f"{f.__name__}: expected") for f in (arithmetic.isclose, arithmetic.equal) for what, x in [("lists", [1.0]), ("numbers", 1.0), ("nothing", None)]]
+ERRORS += [ErrorCase(f"lerp: {what}", lambda x=x: arithmetic.lerp(x, x, 0.5), TypeError, "lerp: expected") for what, x in [("lists", [1.0]), ("numbers", 1.0), ("nothing", None)]]
+ERRORS += [
+    ErrorCase("isclose: two types", lambda: arithmetic.isclose(TWO, TWICE), TypeError, "one dtype, got float32 and float64"), ErrorCase("clamp: a list as bounds", lambda: TWO.clamp([1.0]), TypeError, "clamp: expected numbers as bounds, got list"),
+    ErrorCase("clamp: a tensor that does not broadcast", lambda: TWO.clamp(ml.ones(3)), ValueError, "expected shapes that broadcast"), ErrorCase("where: one side", lambda: arithmetic.where(TWO > 0, TWO), (TypeError, ValueError), "where"),
 ]

@@ -117,6 +117,14 @@ def off_zero(rng, shape, dtype="float64"):
     return x
 
 
+def mix(*ys):
+    """One number that depends on all of several results, each in its own way."""
+    total = 0.0
+    for k, y in enumerate(ys, 1):
+        total = total + (y * y * (0.3 + 0.1 * k)).sum() + y.sum() * k
+    return total
+
+
 def positive(rng, shape, dtype="float64"):
     """Values in 0.2 to 2.2."""
     return np.asarray(rng.uniform(0.2, 2.2, shape)).astype(dtype)

@@ -3,8 +3,10 @@ import math
 
 import numpy as np
 
+import minilayer as ml
 from cases.base import (
     EVERY,
+    ErrorCase,
     KernelCase,
     OpCase,
     distinct,
@@ -137,4 +139,20 @@ OPS = [
     OpCase("norms of other orders", lambda x: (reduce.norm(x, 1, 0), reduce.norm(x, 3, 1), reduce.norm(x, float("inf"))),
            lambda rng: [(distinct(rng, (3, 5)) + 2.0,)], op=("reduce.Sum", "reduce.Max"), second=True),
     OpCase("logsumexp", **over_dims(reduce.logsumexp), op="reduce.LogSumExp", second=True),
+    OpCase("norms at zeros", lambda x: (reduce.norm(x, 2, 1), reduce.norm(x, 3, 1), reduce.norm(x, "fro")), lambda rng: [(off_zero(rng, (3, 4)),)], op=("reduce.Norm", "reduce.Sum"), second=True),
+    OpCase("distances", lambda x, y: (reduce.dist(x, y[:3]), reduce.cdist(x, y), reduce.cdist(x, y, 3.0), reduce.dist(x, y[:3], 3)), lambda rng: [(normal(rng, (3, 4)), normal(rng, (5, 4)))], op="reduce.Norm", second=True),
+    OpCase("made of sums", lambda x: (reduce.nansum(x, 1), reduce.nanmean(x), *reduce.var_mean(x, 1), *reduce.std_mean(x, 0), *reduce.aminmax(x, dim=1), reduce.cov(x), reduce.corrcoef(x)[0, 1], reduce.diff(x, 2), reduce.diff(x, 1, 0, x[:1] * 2.0, x)),
+           lambda rng: [(distinct(rng, (3, 5)),)], op=("reduce.Sum", "reduce.Var", "reduce.Std", "reduce.Max", "reduce.Min"), second=True),
+]
+
+M = ml.ones(2, 3)
+ERRORS = []
+for _f in (reduce.nansum, reduce.nanmean, reduce.var_mean, reduce.std_mean, reduce.cov, reduce.corrcoef, reduce.diff, reduce.aminmax, reduce.count_nonzero):
+    ERRORS += [ErrorCase(f"{_f.__name__}: {what}", lambda f=_f, x=x: f(x), TypeError, f"{_f.__name__}: expected a tensor, got {got}") for what, x, got in [("a list", [1.0], "list"), ("a number", 1.0, "float"), ("nothing", None, "None")]]
+for _f in (reduce.dist, reduce.cdist):
+    ERRORS += [ErrorCase(f"{_f.__name__}: {what}", lambda f=_f, x=x: f(M, x), TypeError, f"{_f.__name__}: expected a tensor, got {got}") for what, x, got in [("a list", [1.0], "list"), ("a number", 1.0, "float"), ("nothing", None, "None")]]
+ERRORS += [
+    ErrorCase("nanmean: integers", lambda: reduce.nanmean(ml.arange(3)), TypeError, "nanmean: expected float32 or float64"), ErrorCase("cdist: rows that differ", lambda: reduce.cdist(M, ml.ones(2, 2)), ValueError, "cdist: expected rows of one length"),
+    ErrorCase("cov: weights", lambda: reduce.cov(M, fweights=M), ValueError, "no weighted covariance"), ErrorCase("cov: a cube", lambda: reduce.cov(ml.ones(2, 2, 2)), ValueError, "cov: expected at most 2"), ErrorCase("diff: fewer than none", lambda: reduce.diff(M, -1), ValueError, "diff: expected n of 0 or more"),
+    ErrorCase("norm: a bool for p", lambda: reduce.norm(M, True), TypeError, "norm: .*True"),
 ]

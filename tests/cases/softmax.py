@@ -1,11 +1,8 @@
 """Rows of the softmax family and of the losses built on it."""
-import math
-
 import numpy as np
 
 import minilayer as ml
 from cases.base import (
-    SHAPES,
     KernelCase,
     LayerCase,
     OpCase,
@@ -132,16 +129,10 @@ OPS = [
         c in [((4, 5), 5), ((5,), 5), ((2, 4, 3), 4)]],
         op="softmax.CrossEntropyProbs"),
     OpCase("nll_loss", classify(ml.functional.nll_loss), scores_and_labels, op="softmax.NllLoss"),
-    OpCase("mse_loss", lambda x, y: tuple(ml.functional.mse_loss(x, y, reduction=how) for how in ("mean", "sum",
-        "none")),
-           lambda rng: [(normal(rng, s), normal(rng, s)) for s in SHAPES if math.prod(s)], op="arithmetic.Mul",
-           second=True),
 ]
 LAYERS = [
     LayerCase("Softmax", lambda: ml.Softmax(-1), lambda rng, dtype: (normal(rng, (4, 5), dtype),)),
     LayerCase("LogSoftmax", lambda: ml.LogSoftmax(1), lambda rng, dtype: (normal(rng, (4, 5, 2), dtype),)),
-    LayerCase("MSELoss", lambda: ml.MSELoss(),
-              lambda rng, dtype: (normal(rng, (4, 3), dtype), normal(rng, (4, 3), dtype)), batch_axis=None),
     LayerCase("CrossEntropyLoss", lambda: ml.CrossEntropyLoss(),
               lambda rng, dtype: (normal(rng, (4, 3), dtype), np.array([0, 2, 1, 2])),
               batch_axis=None),

@@ -17,6 +17,9 @@
    get the taps with (k d) mod s = r and no others, at p = (h + pad - k d) / s. So dx is s*s dense sweeps, one a
    remainder, with no multiplication by inserted zeros.
 
+   A volume is swept a depth at a time: the planes of x that the kernel's depths meet there stand in the field beside
+   each other, as if they were channels (c, kernel depth), and the rest is an image's. An image is a volume of depth 1.
+
    The gradient for w is a product over pixels, dw^T[(c,k,l), o] = sum_(b,p,q) X[(c,k,l), (p,q)] dy[o, (p,q)]: rows
    of X, which are runs of the field, are the rows of A; dy, transposed while packing, is B. Images are shared out in
    a number of chunks that the shape fixes; each sums its own, and the sums are added in order.
@@ -32,28 +35,32 @@
 #define CONV_ONCE
 
 typedef struct {
-    int64_t b, c, h, w;             /* x */
-    int64_t o, kh, kw;              /* weight (o, c/g, kh, kw) */
-    int64_t p, q;                   /* y (b, o, p, q) */
+    int64_t b, c, e, h, w;          /* x; depth e is 1 of images */
+    int64_t o, ke, kh, kw;          /* weight (o, c/g, ke, kh, kw) */
+    int64_t r, p, q;                /* y (b, o, r, p, q) */
     int64_t groups, cg, og;         /* channels of a group: in, out */
-    int64_t sh, sw, ph, pw, dh, dw; /* stride, padding, dilation */
+    int64_t se, sh, sw, pe, ph, pw, de, dh, dw;     /* stride, padding, dilation */
 } conv_shape;
 
 static int conv_read_shape(conv_shape *s, const ml_array *x, const ml_array *w, const ml_array *y,
                            const conv_settings *settings)
 {
-    if (x->ndim != 4 || w->ndim != 4 || y->ndim != 4 || settings->groups < 1)
+    const int h = x->ndim - 2, deep = x->ndim == 5;
+    if ((x->ndim != 4 && !deep) || w->ndim != x->ndim || y->ndim != x->ndim || settings->groups < 1)
         return ML_BAD_SHAPE;
     if (x->dtype != y->dtype || w->dtype != y->dtype)
         return ML_BAD_DTYPE;
     if (!ml_contiguous(x) || !ml_contiguous(w) || !ml_contiguous(y))
         return ML_NOT_CONTIGUOUS;
-    *s = (conv_shape){x->shape[0], x->shape[1], x->shape[2], x->shape[3], w->shape[0], w->shape[2], w->shape[3],
-                      y->shape[2], y->shape[3], settings->groups, w->shape[1], w->shape[0] / settings->groups,
-                      settings->stride[0], settings->stride[1], settings->padding[0], settings->padding[1],
-                      settings->dilation[0], settings->dilation[1]};
+    const int64_t *stride = settings->stride, *padding = settings->padding, *dilation = settings->dilation;
+    *s = (conv_shape){x->shape[0], x->shape[1], deep ? x->shape[2] : 1, x->shape[h], x->shape[h + 1],
+                      w->shape[0], deep ? w->shape[2] : 1, w->shape[h], w->shape[h + 1],
+                      deep ? y->shape[2] : 1, y->shape[h], y->shape[h + 1],
+                      settings->groups, w->shape[1], w->shape[0] / settings->groups,
+                      stride[0], stride[1], stride[2], padding[0], padding[1], padding[2],
+                      dilation[0], dilation[1], dilation[2]};
     if (s->cg * s->groups != s->c || s->og * s->groups != s->o || y->shape[0] != s->b || y->shape[1] != s->o ||
-        s->sh < 1 || s->sw < 1 || s->dh < 1 || s->dw < 1)
+        s->se < 1 || s->sh < 1 || s->sw < 1 || s->de < 1 || s->dh < 1 || s->dw < 1)
         return ML_BAD_SHAPE;
     return ML_OK;
 }
@@ -76,22 +83,25 @@ static inline int64_t conv_div(int64_t a, int64_t n) { return a >= 0 ? a / n : -
         }                                                               \
         return ML_BAD_DTYPE;                                            \
     }
-CONV_ENTRY(conv2d, 3)
-CONV_ENTRY(conv2d_backward_input, 2)
-CONV_ENTRY(conv2d_backward_weight, 2)
+CONV_ENTRY(conv, 3)
+CONV_ENTRY(conv_transpose, 3)
+CONV_ENTRY(conv_backward_input, 2)
+CONV_ENTRY(conv_backward_weight, 2)
 #undef CONV_ENTRY
 
-static const conv_kernels ML_NAME(table) = {ML_NAME(conv2d), ML_NAME(conv2d_backward_input),
-                                            ML_NAME(conv2d_backward_weight)};
+static const conv_kernels ML_NAME(table) = {ML_NAME(conv), ML_NAME(conv_transpose),
+                                            ML_NAME(conv_backward_input), ML_NAME(conv_backward_weight)};
 
 #else /* one element type */
 
 /* ---- the field ---- */
 
 /* Planes of an image as the taps read them: field[plane][i][j][u][v] = source[plane][row0 + i + u sh][col0 + j + v sw],
-   zero outside the source; i < ih, j < jw are the remainders in use. A task's part starts at row0 + (first row) sh. */
+   zero outside the source; i < ih, j < jw are the remainders in use. A task's part starts at row0 + (first row) sh.
+   Of a volume, plane c taps + k is the source's channel c at depth (a task's own) + k tap_step. */
 typedef struct {
-    int64_t planes, h, w;           /* the source */
+    int64_t planes, depth, h, w;    /* the source: planes / taps channels of depth x h x w */
+    int64_t taps, tap_step;
     int64_t row0, col0, sh, sw, ih, jw;
     int64_t rows, width;            /* u < rows, v < width */
 } G_NAME(field);
@@ -121,10 +131,17 @@ ML_INLINE G_V G_NAME(load_between)(const G_T *p, int low, int high)
 #endif
 }
 
-static void G_NAME(field_fill)(const G_NAME(field) *f, G_T *restrict d, const G_T *source, int64_t planes,
-                               int64_t first)
+static void G_NAME(field_fill)(const G_NAME(field) *f, G_T *restrict d, const G_T *channels, int64_t plane0,
+                               int64_t planes, int64_t first, int64_t depth0)
 {
-    for (int64_t plane = 0; plane < planes; plane++, source += f->h * f->w)
+    for (int64_t plane = plane0; plane < plane0 + planes; plane++) {
+        const int64_t c = f->taps == 1 ? plane : plane / f->taps, depth = depth0 + (plane - c * f->taps) * f->tap_step;
+        const G_T *source = channels + (c * f->depth + depth) * f->h * f->w;
+        if (depth < 0 || depth >= f->depth) {
+            memset(d, 0, (size_t)G_NAME(field_plane)(f) * sizeof(G_T));
+            d += G_NAME(field_plane)(f);
+            continue;
+        }
         for (int64_t i = 0; i < f->ih; i++)
             for (int64_t j = 0; j < f->jw; j++) {
                 const int64_t col = f->col0 + j;
@@ -158,6 +175,7 @@ static void G_NAME(field_fill)(const G_NAME(field) *f, G_T *restrict d, const G_
                         d[v] = 0;
                 }
             }
+    }
 }
 
 /* Pixels [n0, n0 + n) of a grid `width` wide lie in runs of the field, one a row of the grid; here cut into vectors to
@@ -186,14 +204,16 @@ static int G_NAME(find_pieces)(G_NAME(piece) *pieces, int64_t n0, int64_t n, int
 typedef struct {
     const conv_shape *shape;
     G_NAME(field) field;
-    const G_T *source;              /* (b, groups * planes, h, w) */
+    const G_T *source;              /* (b, groups * planes / taps, depth, h, w) */
     const G_T *a;                   /* packed weights: [group][K block][row][G_PITCH] */
     const int64_t *offset;          /* of term p in the field, for output pixel (0, 0) */
     int64_t m, k, kc, steps;        /* rows a group; terms of a sum; their blocks */
-    int64_t u, v, block;            /* the grid of outputs; rows of it a task */
+    int64_t depths, u, v, block;    /* the grid of outputs; rows of it a task */
     int64_t blocks;
-    G_T *out;                       /* (b, groups * m, out_h, out_w) */
-    int64_t out_h, out_w, out_row, out_col, out_sh, out_sw;     /* grid (u, v) is its (row + u sh, col + v sw) */
+    int64_t depth0, depth_step;     /* of the field's first tap at the grid's depth 0, and from one depth to the next */
+    G_T *out;                       /* (b, groups * m, out_d, out_h, out_w) */
+    int64_t out_d, out_h, out_w;
+    int64_t out_depth, out_row, out_col, out_sd, out_sh, out_sw;    /* grid (u, v) is its (row + u sh, col + v sw) */
     G_NAME(epilogue) end;
     int accumulate, failed;
 } G_NAME(sweep);
@@ -282,12 +302,15 @@ static void G_NAME(sweep_tasks)(void *context, int64_t begin, int64_t end)
         return;
     }
     const int64_t groups = s->shape->groups, plane = s->out_h * s->out_w, strips = ml_ceil_div(s->m, G_MR);
+    const int64_t row = s->out_d * plane;                   /* from one channel of out to the next */
+    const int64_t source = s->field.planes / s->field.taps * s->field.depth * s->field.h * s->field.w;
     for (int64_t t = begin; t < end; t++) {
-        const int64_t first = t % s->blocks * s->block, image = t / s->blocks, group = image % groups;
+        const int64_t first = t % s->blocks * s->block, unit = t / s->blocks;
+        const int64_t depth = unit % s->depths, image = unit / s->depths, group = image % groups;
         const int64_t pixels = (ml_min(first + s->block, s->u) - first) * s->v;
-        G_T *out = s->out + image * s->m * plane;
-        G_NAME(field_fill)(&s->field, field, s->source + image * s->field.planes * s->field.h * s->field.w,
-                           s->field.planes, first);
+        G_T *out = s->out + image * s->m * row + (s->out_depth + depth * s->out_sd) * plane;
+        G_NAME(field_fill)(&s->field, field, s->source + image * source, 0, s->field.planes, first,
+                           s->depth0 + depth * s->depth_step);
         if (s->m == 1) {
             G_NAME(lone_row)(s, field, group, pixels / s->v, first, out);
             continue;
@@ -297,7 +320,7 @@ static void G_NAME(sweep_tasks)(void *context, int64_t begin, int64_t end)
             G_NAME(piece) pieces[G_NR];
             const int count = G_NAME(find_pieces)(pieces, n0, n, s->v, s->field.width);
             G_T *c = dense ? out + first * s->v + n0 : pb + panel;
-            const int64_t ldc = dense ? plane : G_NR;
+            const int64_t ldc = dense ? row : G_NR;
             for (int64_t step = 0; step < s->steps; step++) {
                 const int64_t k0 = step * s->kc, kb = ml_min(s->kc, s->k - k0);
                 const int last = step == s->steps - 1;
@@ -322,7 +345,7 @@ static void G_NAME(sweep_tasks)(void *context, int64_t begin, int64_t end)
                 G_T *y = out + (s->out_row + u * s->out_sh) * s->out_w + s->out_col + v * gap;
                 const G_T *from = c + to;
                 length = ml_min(s->v - v, n - to);
-                for (int64_t i = 0; i < s->m; i++, y += plane, from += G_NR)
+                for (int64_t i = 0; i < s->m; i++, y += row, from += G_NR)
                     if (s->accumulate)
                         for (int64_t j = 0; j < length; j++)
                             y[j * gap] += from[j];
@@ -343,11 +366,21 @@ static int64_t G_NAME(task_rows)(int64_t units, int64_t rows, double flops)
     return ml_ceil_div(rows, blocks);
 }
 
+/* Fewer rows, where the planes of a volume's field would not stay in the second-level cache. */
+static int64_t G_NAME(fit_rows)(int64_t rows, const G_NAME(field) *f, int64_t reach)
+{
+    if (f->taps == 1)
+        return rows;
+    const int64_t fit = (1 << 20) / (int64_t)sizeof(G_T) / ml_max(1, f->planes * f->ih * f->jw * f->width) - reach;
+    return ml_min(rows, ml_max(fit, 2 * reach + 2));
+}
+
 /* Settles tasks and with them the field's size; `reach` is how many rows of the field a tap lies off at most. */
 static void G_NAME(sweep_plan)(G_NAME(sweep) *s, int64_t reach)
 {
     const double flops = 2.0 * s->m * (double)(s->k + 1) * s->u * s->v;
-    s->block = G_NAME(task_rows)(s->shape->b * s->shape->groups, s->u, flops);
+    s->block = G_NAME(task_rows)(s->shape->b * s->shape->groups * s->depths, s->u, flops);
+    s->block = G_NAME(fit_rows)(s->block, &s->field, reach);
     s->blocks = ml_ceil_div(s->u, s->block);
     s->field.rows = s->block + reach;
     s->steps = ml_max(1, ml_ceil_div(s->k, G_KC));
@@ -357,15 +390,15 @@ static void G_NAME(sweep_plan)(G_NAME(sweep) *s, int64_t reach)
 static int G_NAME(sweep_run)(G_NAME(sweep) *s)
 {
     const double flops = 2.0 * s->m * (double)(s->k + 1) * s->block * s->v;
-    ml_rt->parallel_for(G_NAME(sweep_tasks), s, s->shape->b * s->shape->groups * s->blocks,
+    ml_rt->parallel_for(G_NAME(sweep_tasks), s, s->shape->b * s->shape->groups * s->depths * s->blocks,
                         (int64_t)(GEMM_TASK_FLOPS / (flops + 1000)) + 1);
     return s->failed ? ML_NO_MEMORY : ML_OK;
 }
 
-/* The field's offsets of terms (c, k, l) of x, relative to output pixel (0, 0). */
-static void G_NAME(offsets)(int64_t *offset, const conv_shape *s, const G_NAME(field) *f, int64_t channels)
+/* The field's offsets of terms (c, k, l) of x, c a plane of the field, relative to output pixel (0, 0). */
+static void G_NAME(offsets)(int64_t *offset, const conv_shape *s, const G_NAME(field) *f, int64_t planes)
 {
-    for (int64_t c = 0; c < channels; c++)
+    for (int64_t c = 0; c < planes; c++)
         for (int64_t k = 0; k < s->kh; k++)
             for (int64_t l = 0; l < s->kw; l++) {
                 const int64_t row = k * s->dh, col = l * s->dw;
@@ -377,7 +410,8 @@ static void G_NAME(offsets)(int64_t *offset, const conv_shape *s, const G_NAME(f
 /* The field of x; `rows` is left to the caller. Remainders other than 0 serve only taps off the stride's grid. */
 static G_NAME(field) G_NAME(field_of_x)(const conv_shape *s)
 {
-    G_NAME(field) f = {s->cg, s->h, s->w, -s->ph, -s->pw, s->sh, s->sw, 1, 1, 0, s->q + (s->kw - 1) * s->dw / s->sw};
+    G_NAME(field) f = {s->cg * s->ke, s->e, s->h, s->w, ml_max(s->ke, 1), s->de, -s->ph, -s->pw, s->sh, s->sw, 1, 1, 0,
+                       s->q + (s->kw - 1) * s->dw / s->sw};
     if (s->kh > 1 && s->dh % s->sh)
         f.ih = s->sh;
     if (s->kw > 1 && s->dw % s->sw)
@@ -395,8 +429,8 @@ typedef struct {
 
 static int G_NAME(is_pointwise)(const conv_shape *s)
 {
-    return s->kh == 1 && s->kw == 1 && s->sh == 1 && s->sw == 1 && s->ph == 0 && s->pw == 0 && s->p == s->h &&
-           s->q == s->w;
+    return s->ke == 1 && s->kh == 1 && s->kw == 1 && s->se == 1 && s->sh == 1 && s->sw == 1 && s->pe == 0 &&
+           s->ph == 0 && s->pw == 0 && s->r == s->e && s->p == s->h && s->q == s->w;
 }
 
 static void G_NAME(pointwise_tasks)(void *context, int64_t begin, int64_t end)
@@ -425,27 +459,35 @@ static int G_NAME(pointwise_run)(G_NAME(pointwise) *s, int64_t images)
     return s->failed ? ML_NO_MEMORY : ML_OK;
 }
 
+/* The bias of a kernel's last array but one, if any. */
+static int G_NAME(read_bias)(G_NAME(epilogue) *end, const ml_array *b, int dtype, int64_t n)
+{
+    if (!b->data)
+        return ML_OK;
+    if (b->dtype != dtype || b->ndim != 1 || b->shape[0] != n)
+        return ML_BAD_SHAPE;
+    end->row_bias = (const G_T *)b->data;
+    end->bias_step = b->strides[0] / (int64_t)sizeof(G_T);
+    return ML_OK;
+}
+
 /* y[b,o,p,q] = act(sum_(c,k,l) x[b, c, p sh + k dh - ph, q sw + l dw - pw] w[o,c,k,l] + bias[o]) */
-static int G_NAME(conv2d)(const ml_array *a, const conv_settings *settings)
+static int G_NAME(conv)(const ml_array *a, const conv_settings *settings)
 {
     conv_shape shape;
     int status = conv_read_shape(&shape, &a[0], &a[1], &a[3], settings);
     if (status)
         return status;
-    if (a[2].data && (a[2].dtype != a[3].dtype || a[2].ndim != 1 || a[2].shape[0] != shape.o))
-        return ML_BAD_SHAPE;
-    if (a[3].size == 0)
-        return ML_OK;
     G_NAME(sweep) s = {.shape = &shape, .field = G_NAME(field_of_x)(&shape), .source = (const G_T *)a[0].data,
-                       .m = shape.og, .k = shape.cg * shape.kh * shape.kw, .u = shape.p, .v = shape.q,
-                       .out = (G_T *)a[3].data, .out_h = shape.p, .out_w = shape.q, .out_sh = 1, .out_sw = 1};
+                       .m = shape.og, .k = shape.cg * shape.ke * shape.kh * shape.kw, .depths = shape.r, .u = shape.p,
+                       .v = shape.q, .depth0 = -shape.pe, .depth_step = shape.se, .out = (G_T *)a[3].data,
+                       .out_d = shape.r, .out_h = shape.p, .out_w = shape.q, .out_sd = 1, .out_sh = 1, .out_sw = 1};
+    status = G_NAME(read_bias)(&s.end, &a[2], a[3].dtype, shape.o);
+    if (status || a[3].size == 0)
+        return status;
     s.end.activation = settings->activation == ML_CONV_RELU ? GEMM_RELU : GEMM_NONE;
-    if (a[2].data) {
-        s.end.row_bias = (const G_T *)a[2].data;
-        s.end.bias_step = a[2].strides[0] / (int64_t)sizeof(G_T);
-    }
     if (G_NAME(is_pointwise)(&shape)) {
-        const int64_t hw = shape.h * shape.w;
+        const int64_t hw = shape.e * shape.h * shape.w;
         G_NAME(pointwise) t = {.groups = shape.groups, .a_step = s.m * s.k, .b_step = s.k * hw, .c_step = s.m * hw};
         t.g = (G_NAME(gemm)){.m = s.m, .n = hw, .k = s.k, .a = (const G_T *)a[1].data, .rsa = s.k, .csa = 1,
                              .b = s.source, .rsb = hw, .csb = 1, .c = s.out, .rsc = hw, .csc = 1, .end = s.end};
@@ -458,7 +500,7 @@ static int G_NAME(conv2d)(const ml_array *a, const conv_settings *settings)
         return ML_NO_MEMORY;
     s.a = (const G_T *)shared;
     s.offset = (const int64_t *)(shared + weights);
-    G_NAME(offsets)((int64_t *)(shared + weights), &shape, &s.field, shape.cg);
+    G_NAME(offsets)((int64_t *)(shared + weights), &shape, &s.field, s.field.planes);
     for (int64_t g = 0; g < shape.groups; g++)
         for (int64_t step = 0; step < s.steps; step++) {
             const int64_t k0 = step * s.kc;
@@ -481,83 +523,119 @@ static int64_t G_NAME(taps_of)(int64_t *taps, int64_t count, int64_t d, int64_t 
     return found;
 }
 
-/* dx[b,c,h,w] (+)= sum of dy[b,o,p,q] w[o,c,k,l] over o, k, l, p, q with p sh + k dh - ph = h, q sw + l dw - pw = w */
-static int G_NAME(conv2d_backward_input)(const ml_array *a, const conv_settings *settings)
+/* dx[b,c,h,w] (+)= sum of dy[b,o,p,q] w[o,c,k,l] over o, k, l, p, q with p sh + k dh - ph = h, q sw + l dw - pw = w,
+   and bias[c], where there is one, which is transposed convolution */
+static int G_NAME(spread)(const ml_array *dy, const ml_array *weight, const ml_array *bias, const ml_array *dx,
+                          const conv_settings *settings)
 {
     conv_shape z;
-    int status = conv_read_shape(&z, &a[2], &a[1], &a[0], settings);
+    int status = conv_read_shape(&z, dx, weight, dy, settings);
     if (status)
         return status;
-    if (a[2].size == 0)
-        return ML_OK;
+    G_NAME(epilogue) end = {0};
+    if (bias)
+        status = G_NAME(read_bias)(&end, bias, dx->dtype, z.c);
+    if (status || dx->size == 0)
+        return status;
     if (G_NAME(is_pointwise)(&z)) {
-        const int64_t hw = z.h * z.w;
+        const int64_t hw = z.e * z.h * z.w;
         G_NAME(pointwise) t = {.groups = z.groups, .a_step = z.og * z.cg, .b_step = z.og * hw, .c_step = z.cg * hw};
-        t.g = (G_NAME(gemm)){.m = z.cg, .n = hw, .k = z.og, .a = (const G_T *)a[1].data, .rsa = 1, .csa = z.cg,
-                             .b = (const G_T *)a[0].data, .rsb = hw, .csb = 1, .c = (G_T *)a[2].data, .rsc = hw,
-                             .csc = 1, .accumulate = settings->accumulate};
+        t.g = (G_NAME(gemm)){.m = z.cg, .n = hw, .k = z.og, .a = (const G_T *)weight->data, .rsa = 1, .csa = z.cg,
+                             .b = (const G_T *)dy->data, .rsb = hw, .csb = 1, .c = (G_T *)dx->data, .rsc = hw,
+                             .csc = 1, .end = end, .accumulate = settings->accumulate};
         return G_NAME(pointwise_run)(&t, z.b * z.groups);
     }
     /* where no tap falls on some remainder, its pixels are not swept */
-    const int strided = z.sh > 1 || z.sw > 1;
-    if (strided && !settings->accumulate && (z.kh < z.sh || z.kw < z.sw || z.dh > 1 || z.dw > 1 || z.og == 0))
-        memset(a[2].data, 0, (size_t)a[2].size * sizeof(G_T));
-    for (int64_t rh = 0; rh < z.sh; rh++)
-        for (int64_t rw = 0; rw < z.sw; rw++) {
-            /* pixels h = sh u + rh - ph inside dx: u0 <= u < u0 + (grid rows) */
-            const int64_t u0 = -conv_div(rh - z.ph, z.sh), u1 = conv_div(z.h - 1 + z.ph - rh, z.sh);
-            const int64_t v0 = -conv_div(rw - z.pw, z.sw), v1 = conv_div(z.w - 1 + z.pw - rw, z.sw);
-            if (u1 < u0 || v1 < v0)
-                continue;
-            int64_t *taps = ml_rt->scratch(3, (size_t)(z.kh + z.kw + 1) * sizeof(int64_t)), reach_h, reach_w;
-            if (!taps)
-                return ML_NO_MEMORY;
-            const int64_t nk = G_NAME(taps_of)(taps, z.kh, z.dh, z.sh, rh, &reach_h);
-            const int64_t nl = G_NAME(taps_of)(taps + z.kh, z.kw, z.dw, z.sw, rw, &reach_w);
-            if (strided && z.og * nk * nl == 0)
-                continue;
-            G_NAME(sweep) s = {.shape = &z, .source = (const G_T *)a[0].data, .m = z.cg, .k = z.og * nk * nl,
-                               .u = u1 - u0 + 1, .v = v1 - v0 + 1, .out = (G_T *)a[2].data, .out_h = z.h, .out_w = z.w,
-                               .out_row = z.sh * u0 + rh - z.ph, .out_col = z.sw * v0 + rw - z.pw,
-                               .out_sh = z.sh, .out_sw = z.sw, .accumulate = settings->accumulate};
-            s.field = (G_NAME(field)){z.og, z.p, z.q, u0 - reach_h, v0 - reach_w, 1, 1, 1, 1, 0, s.v + reach_w};
-            G_NAME(sweep_plan)(&s, reach_h);
-            const size_t weights = (size_t)(z.c * s.steps * G_PITCH) * sizeof(G_T);
-            char *shared = ml_rt->scratch(0, weights + (size_t)s.k * sizeof(int64_t));
-            if (!shared)
-                return ML_NO_MEMORY;
-            int64_t *offset = (int64_t *)(shared + weights), p = 0;
-            for (int64_t o = 0; o < z.og; o++)
-                for (int64_t i = 0; i < nk; i++)
-                    for (int64_t j = 0; j < nl; j++, p++) {
-                        const int64_t k = taps[i], l = taps[z.kh + j], block = p / s.kc;
-                        offset[p] = (o * s.field.rows + reach_h - k * z.dh / z.sh) * s.field.width +
-                                    reach_w - l * z.dw / z.sw;
-                        for (int64_t g = 0; g < z.groups; g++) {
-                            const G_T *w = (const G_T *)a[1].data + ((g * z.og + o) * z.cg * z.kh + k) * z.kw + l;
-                            G_T *d = (G_T *)shared + (g * s.steps + block) * z.cg * G_PITCH + p % s.kc;
-                            for (int64_t c = 0; c < z.cg; c++)
-                                d[c * G_PITCH] = w[c * z.kh * z.kw];
-                        }
-                    }
-            s.a = (const G_T *)shared;
-            s.offset = offset;
-            status = G_NAME(sweep_run)(&s);
-            if (status)
-                return status;
+    const int strided = z.se > 1 || z.sh > 1 || z.sw > 1;
+    const int64_t volume = z.e * z.h * z.w;
+    if (strided && !settings->accumulate && (z.ke < z.se || z.kh < z.sh || z.kw < z.sw || z.de > 1 || z.dh > 1 ||
+                                             z.dw > 1 || z.og == 0)) {
+        if (!end.row_bias)
+            memset(dx->data, 0, (size_t)dx->size * sizeof(G_T));
+        else
+            for (int64_t i = 0; i < z.b * z.c; i++)
+                for (int64_t j = 0; j < volume; j++)
+                    ((G_T *)dx->data)[i * volume + j] = end.row_bias[i % z.c * end.bias_step];
+    }
+    for (int64_t remainder = 0; remainder < z.se * z.sh * z.sw; remainder++) {
+        const int64_t re = remainder / (z.sh * z.sw), rh = remainder / z.sw % z.sh, rw = remainder % z.sw;
+        /* pixels h = sh u + rh - ph inside dx: u0 <= u < u0 + (grid rows) */
+        const int64_t e0 = -conv_div(re - z.pe, z.se), e1 = conv_div(z.e - 1 + z.pe - re, z.se);
+        const int64_t u0 = -conv_div(rh - z.ph, z.sh), u1 = conv_div(z.h - 1 + z.ph - rh, z.sh);
+        const int64_t v0 = -conv_div(rw - z.pw, z.sw), v1 = conv_div(z.w - 1 + z.pw - rw, z.sw);
+        if (e1 < e0 || u1 < u0 || v1 < v0)
+            continue;
+        int64_t *taps = ml_rt->scratch(3, (size_t)(z.ke + z.kh + z.kw + 1) * sizeof(int64_t));
+        int64_t reach_e, reach_h, reach_w;
+        if (!taps)
+            return ML_NO_MEMORY;
+        int64_t *taps_h = taps + z.ke, *taps_w = taps_h + z.kh;
+        const int64_t ne = G_NAME(taps_of)(taps, z.ke, z.de, z.se, re, &reach_e);
+        const int64_t nk = G_NAME(taps_of)(taps_h, z.kh, z.dh, z.sh, rh, &reach_h);
+        const int64_t nl = G_NAME(taps_of)(taps_w, z.kw, z.dw, z.sw, rw, &reach_w);
+        if (strided && z.og * ne * nk * nl == 0)
+            continue;
+        G_NAME(sweep) s = {.shape = &z, .source = (const G_T *)dy->data, .m = z.cg, .k = z.og * ne * nk * nl,
+                           .depths = e1 - e0 + 1, .u = u1 - u0 + 1, .v = v1 - v0 + 1, .depth0 = e0, .depth_step = 1,
+                           .out = (G_T *)dx->data, .out_d = z.e, .out_h = z.h, .out_w = z.w,
+                           .out_depth = z.se * e0 + re - z.pe, .out_row = z.sh * u0 + rh - z.ph,
+                           .out_col = z.sw * v0 + rw - z.pw, .out_sd = z.se, .out_sh = z.sh, .out_sw = z.sw,
+                           .end = end, .accumulate = settings->accumulate};
+        s.field = (G_NAME(field)){z.og * ne, z.r, z.p, z.q, ml_max(ne, 1), 0, u0 - reach_h, v0 - reach_w, 1, 1, 1, 1, 0,
+                                  s.v + reach_w};
+        if (ne) {                                   /* the depths of taps lie evenly apart, too */
+            s.depth0 -= taps[0] * z.de / z.se;
+            s.field.tap_step = ne > 1 ? (taps[0] - taps[1]) * z.de / z.se : 0;
         }
+        G_NAME(sweep_plan)(&s, reach_h);
+        const size_t weights = (size_t)(z.c * s.steps * G_PITCH) * sizeof(G_T);
+        char *shared = ml_rt->scratch(0, weights + (size_t)s.k * sizeof(int64_t));
+        if (!shared)
+            return ML_NO_MEMORY;
+        int64_t *offset = (int64_t *)(shared + weights), p = 0;
+        for (int64_t plane = 0; plane < z.og * ne; plane++)
+            for (int64_t i = 0; i < nk; i++)
+                for (int64_t j = 0; j < nl; j++, p++) {
+                    const int64_t o = plane / ne, k = taps_h[i], l = taps_w[j], block = p / s.kc;
+                    offset[p] = (plane * s.field.rows + reach_h - k * z.dh / z.sh) * s.field.width +
+                                reach_w - l * z.dw / z.sw;
+                    for (int64_t g = 0; g < z.groups; g++) {
+                        const G_T *w = (const G_T *)weight->data +
+                                       (((g * z.og + o) * z.cg * z.ke + taps[plane % ne]) * z.kh + k) * z.kw + l;
+                        G_T *d = (G_T *)shared + (g * s.steps + block) * z.cg * G_PITCH + p % s.kc;
+                        for (int64_t c = 0; c < z.cg; c++)
+                            d[c * G_PITCH] = w[c * z.ke * z.kh * z.kw];
+                    }
+                }
+        s.a = (const G_T *)shared;
+        s.offset = offset;
+        status = G_NAME(sweep_run)(&s);
+        if (status)
+            return status;
+    }
     return ML_OK;
+}
+
+static int G_NAME(conv_backward_input)(const ml_array *a, const conv_settings *settings)
+{
+    return G_NAME(spread)(&a[0], &a[1], NULL, &a[2], settings);
+}
+
+/* y[b, c, p s + k d - t, ...] = sum of x[b,o,p,q] w[o,c,k,l] over all that meet there, + bias[c] */
+static int G_NAME(conv_transpose)(const ml_array *a, const conv_settings *settings)
+{
+    return G_NAME(spread)(&a[0], &a[1], &a[2], &a[3], settings);
 }
 
 /* ---- the gradient for w ---- */
 
 typedef struct {
     const conv_shape *shape;
-    G_NAME(field) field;            /* planes: the channels that one task's terms touch, at most */
+    G_NAME(field) field;            /* planes: what one task's terms touch, at most */
     const G_T *x, *dy;
     const int64_t *offset;
     int64_t k;                      /* terms (c,k,l) */
-    int64_t block, blocks;          /* rows of y a unit; units an image */
+    int64_t block, blocks;          /* rows of y a unit; units a depth of an image */
     int64_t units, chunk, chunks;   /* units in all; units a chunk */
     int64_t terms, term_blocks;     /* terms a task */
     G_T *sums;                      /* (chunks, groups, k, og) */
@@ -582,24 +660,24 @@ static void G_NAME(weight_tasks)(void *context, int64_t begin, int64_t end)
     for (int64_t t = begin; t < end; t++) {
         const int64_t term0 = t % s->term_blocks * s->terms, term1 = ml_min(term0 + s->terms, s->k);
         const int64_t group = t / s->term_blocks % z->groups, chunk = t / s->term_blocks / z->groups;
-        const int64_t channel0 = term0 / taps, channels = ml_ceil_div(term1, taps) - channel0;
-        const int64_t base = channel0 * G_NAME(field_plane)(&s->field);
+        const int64_t plane0 = term0 / taps, planes = ml_ceil_div(term1, taps) - plane0;
+        const int64_t base = plane0 * G_NAME(field_plane)(&s->field), dy_plane = z->r * z->p * z->q;
         G_T *sums = s->sums + (chunk * z->groups + group) * s->k * z->og;
         int accumulate = 0;
         for (int64_t unit = chunk * s->chunk; unit < ml_min((chunk + 1) * s->chunk, s->units); unit++) {
-            const int64_t image = unit / s->blocks, row0 = unit % s->blocks * s->block;
+            const int64_t image = unit / s->blocks / z->r, depth = unit / s->blocks % z->r;
+            const int64_t row0 = unit % s->blocks * s->block;
             const int64_t pixels = (ml_min(row0 + s->block, z->p) - row0) * z->q;
             const int64_t steps = ml_ceil_div(pixels, G_KC), size = ml_ceil_div(pixels, steps);
-            const G_T *dy = s->dy + ((image * z->groups + group) * z->og * z->p + row0) * z->q;
-            G_NAME(field_fill)(&s->field, field, s->x + ((image * z->groups + group) * z->cg + channel0) * z->h * z->w,
-                               channels, row0);
+            const G_T *dy = s->dy + (image * z->groups + group) * z->og * dy_plane + (depth * z->p + row0) * z->q;
+            G_NAME(field_fill)(&s->field, field, s->x + (image * z->groups + group) * z->cg * z->e * z->h * z->w,
+                               plane0, planes, row0, depth * z->se - z->pe);
             for (int64_t n0 = 0; n0 < pixels; n0 += size) {
                 const int64_t n = ml_min(size, pixels - n0);
                 const int count = G_NAME(find_pieces)(pieces, n0, n, z->q, s->field.width);
                 for (int64_t j = 0; j < z->og; j += G_NR) {
                     const int cols = (int)ml_min(G_NR, z->og - j);
-                    G_NAME(pack_b)(pb + j * n, cols > G_VL ? G_NR : G_VL, dy + j * z->p * z->q + n0, 1, z->p * z->q, n,
-                                   cols);
+                    G_NAME(pack_b)(pb + j * n, cols > G_VL ? G_NR : G_VL, dy + j * dy_plane + n0, 1, dy_plane, n, cols);
                 }
                 for (int64_t i0 = term0; i0 < term1; i0 += G_MC) {
                     const int64_t m = ml_min(G_MC, term1 - i0), strips = ml_ceil_div(m, G_MR);
@@ -650,14 +728,14 @@ static void G_NAME(weight_sums)(void *context, int64_t begin, int64_t end)
 }
 
 /* dw[o,c,k,l] (+)= sum_(b,p,q) dy[b,o,p,q] x[b, c, p sh + k dh - ph, q sw + l dw - pw] */
-static int G_NAME(conv2d_backward_weight)(const ml_array *a, const conv_settings *settings)
+static int G_NAME(conv_backward_weight)(const ml_array *a, const conv_settings *settings)
 {
     conv_shape z;
     int status = conv_read_shape(&z, &a[1], &a[2], &a[0], settings);
     if (status)
         return status;
     G_NAME(weights) s = {.shape = &z, .field = G_NAME(field_of_x)(&z), .x = (const G_T *)a[1].data,
-                         .dy = (const G_T *)a[0].data, .k = z.cg * z.kh * z.kw, .dw = (G_T *)a[2].data,
+                         .dy = (const G_T *)a[0].data, .k = z.cg * z.ke * z.kh * z.kw, .dw = (G_T *)a[2].data,
                          .accumulate = settings->accumulate};
     if (a[2].size == 0)
         return ML_OK;
@@ -668,22 +746,24 @@ static int G_NAME(conv2d_backward_weight)(const ml_array *a, const conv_settings
     }
     /* Tasks, by shape: chunks of images (or of parts of them) while their sums stay small, then blocks of terms. */
     const double flops = 2.0 * a[2].size * (double)(z.p * z.q);
-    s.block = G_NAME(task_rows)(z.b, z.p, flops);
+    const double total = flops * (double)(z.b * z.r);
+    const int64_t reach = (z.kh - 1) * z.dh / z.sh;
+    s.block = G_NAME(fit_rows)(G_NAME(task_rows)(z.b * z.r, z.p, flops), &s.field, reach);
     s.blocks = ml_ceil_div(z.p, s.block);
-    s.units = z.b * s.blocks;
+    s.units = z.b * z.r * s.blocks;
     s.chunks = ml_min(s.units, 16);
-    s.chunks = ml_min(s.chunks, (int64_t)(flops * z.b / GEMM_TASK_FLOPS) + 1);
+    s.chunks = ml_min(s.chunks, (int64_t)(total / GEMM_TASK_FLOPS) + 1);
     s.chunks = ml_max(1, ml_min(s.chunks, (2 << 20) / a[2].size));
     s.chunk = ml_ceil_div(s.units, s.chunks);
     s.chunks = ml_ceil_div(s.units, s.chunk);
     s.term_blocks = 1;
     while (s.chunks * z.groups * s.term_blocks < 16 && s.k / s.term_blocks >= 4 * G_MR &&
-           flops * z.b / (double)(s.chunks * z.groups * s.term_blocks) > 4 * GEMM_TASK_FLOPS)
+           total / (double)(s.chunks * z.groups * s.term_blocks) > 4 * GEMM_TASK_FLOPS)
         s.term_blocks *= 2;
     s.terms = ml_ceil_div(s.k, s.term_blocks);
     s.term_blocks = ml_ceil_div(s.k, s.terms);
-    s.field.rows = s.block + (z.kh - 1) * z.dh / z.sh;
-    s.field.planes = ml_min(z.cg, ml_ceil_div(s.terms, z.kh * z.kw) + 1);
+    s.field.rows = s.block + reach;
+    s.field.planes = ml_min(z.cg * z.ke, ml_ceil_div(s.terms, z.kh * z.kw) + 1);
     const size_t sums = (size_t)(s.chunks * a[2].size) * sizeof(G_T);
     const size_t padded = (sums + 63) / 64 * 64;
     char *shared = ml_rt->scratch(0, padded + (size_t)s.k * sizeof(int64_t));
@@ -691,10 +771,10 @@ static int G_NAME(conv2d_backward_weight)(const ml_array *a, const conv_settings
         return ML_NO_MEMORY;
     s.sums = (G_T *)shared;
     s.offset = (const int64_t *)(shared + padded);
-    G_NAME(offsets)((int64_t *)(shared + padded), &z, &s.field, z.cg);
+    G_NAME(offsets)((int64_t *)(shared + padded), &z, &s.field, z.cg * z.ke);
     const int64_t tasks = s.chunks * z.groups * s.term_blocks;
     ml_rt->parallel_for(G_NAME(weight_tasks), &s, tasks,
-                        (int64_t)(GEMM_TASK_FLOPS / (flops * (double)z.b / (double)tasks + 1000)) + 1);
+                        (int64_t)(GEMM_TASK_FLOPS / (total / (double)tasks + 1000)) + 1);
     if (s.failed)
         return ML_NO_MEMORY;
     const int64_t items = z.groups * ml_ceil_div(s.k, 16);

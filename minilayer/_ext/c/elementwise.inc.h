@@ -82,9 +82,9 @@
     ML_INLINE v##L ML_NAME(gelu_erf_slope_v##L)(v##L x)                                         \
     {                                                                                           \
         v##L p = (T)0.5 * ((T)1 + v##L##_erf(x * (T)SQRT_HALF));                                \
-        /* far out the density is 0, and infinity times 0 would be NaN */                       \
+        /* far out the density is 0; x - x is NaN for an infinite x, as the slope is in PyTorch */ \
         v##L near = v##L##_at_most(v##L##_at_least(x, v##L##_set(-40)), v##L##_set(40));        \
-        return p + near * (v##L##_exp(near * near * (T)-0.5) * (T)DENSITY_0);                   \
+        return p + near * (v##L##_exp(near * near * (T)-0.5) * (T)DENSITY_0) + (x - x);         \
     }                                                                                           \
     ML_INLINE v##L ML_NAME(gelu_tanh_v##L)(v##L x)                                              \
     {                                                                                           \
@@ -95,7 +95,7 @@
         v##L near = v##L##_at_most(v##L##_at_least(x, v##L##_set(-40)), v##L##_set(40));        \
         v##L p = v##L##_sigmoid((T)(2 * ROOT_2_PI) * (near + (T)0.044715 * near * near * near)); \
         v##L du = (T)(2 * ROOT_2_PI) * ((T)1 + (T)(3 * 0.044715) * near * near);                \
-        return p + near * (p * ((T)1 - p) * du);                                                \
+        return p + near * (p * ((T)1 - p) * du) + (x - x);                                      \
     }
 GELU(f, float)
 GELU(d, double)

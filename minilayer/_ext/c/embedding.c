@@ -1,4 +1,5 @@
 #include "embedding.h"
+#include <math.h>
 #include <string.h>
 #define ML_FAMILY embedding
 #define ML_SOURCE "embedding.inc.h"

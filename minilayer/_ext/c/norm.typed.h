@@ -23,6 +23,23 @@ ML_INLINE double ML_TYPED(norm_sum)(const real *x, int64_t rows, int64_t step, i
     return rv_sum((s0 + s1) + (s2 + s3));
 }
 
+/* lanes += v, in double */
+ML_INLINE void ML_TYPED(norm_join)(double *lanes, rv v)
+{
+    real t[RN];
+    rv_store(t, v);
+    for (int j = 0; j < RN; j++)
+        lanes[j] += t[j];
+}
+
+ML_INLINE double ML_TYPED(norm_joined)(const double *lanes)
+{
+    double total = 0;
+    for (int j = 0; j < RN; j++)
+        total += lanes[j];
+    return total;
+}
+
 /* s = sum(x - m), q = sum((x - m)**2) */
 ML_INLINE void ML_TYPED(norm_shifted_sums)(const real *x, int64_t rows, int64_t step, int64_t n, real m, double *s,
                                            double *q)
@@ -82,12 +99,41 @@ static norm_moments ML_TYPED(norm_measure)(const real *x, int64_t rows, int64_t 
 
 typedef struct {
     const real *x, *w, *b, *dy;
-    real *y, *mean, *rstd, *dx, *dw, *db, *partial;
+    real *y, *mean, *rstd, *dx, *dw, *db, *partial;     /* partial: (chunks, 2, D), sums for dw and db */
     int64_t R, D, rows;
     double eps;
     int64_t chunks;
-    int accumulate;
+    int accumulate, centred;                    /* centred: 0 for RMS norm, whose mean counts as 0 */
 } ML_TYPED(layer_norm_work);
+
+/* sum(x**2) of one row */
+ML_INLINE double ML_TYPED(norm_squares)(const real *x, int64_t n)
+{
+    double all = 0, s, q;
+    for (int64_t i = 0; i < n; i += NORM_BLOCK) {
+        ML_TYPED(norm_shifted_sums)(x + i, 1, n, ml_min(NORM_BLOCK, n - i), 0, &s, &q);
+        all += q;
+    }
+    return all;
+}
+
+/* y = (x - mean) * rstd * w + b over one row, the mean in two pieces as it has more digits than `real`. */
+ML_INLINE void ML_TYPED(norm_write_row)(const real *x, real *y, int64_t D, double mean, real rstd, const real *w,
+                                        const real *b)
+{
+    real m = (real)mean;
+    rv high = rv_set(m), low = rv_set((real)(mean - m)), scale = rv_set(rstd);
+    int64_t i = 0;
+    for (; i + RN <= D; i += RN) {
+        rv xhat = (rv_load(x + i) - high - low) * scale;
+        rv_store(y + i, rv_fma(xhat, rv_load(w + i), rv_load(b + i)));
+    }
+    if (i < D) {
+        int64_t n = D - i;
+        rv xhat = (rv_load_part(x + i, n, 0) - high - low) * scale;
+        rv_store_part(y + i, n, rv_fma(xhat, rv_load_part(w + i, n, 0), rv_load_part(b + i, n, 0)));
+    }
+}
 
 /* NORM_TOGETHER rows go through each stage together: a row's sums are a chain of waiting, and others fill the wait. */
 static void ML_TYPED(layer_norm_rows)(void *context, int64_t begin, int64_t end)
@@ -99,7 +145,12 @@ static void ML_TYPED(layer_norm_rows)(void *context, int64_t begin, int64_t end)
         int rows = (int)ml_min(NORM_TOGETHER, end - first);
         const real *x = k->x + first * D;
         double mean[NORM_TOGETHER], variance[NORM_TOGETHER];
-        if (D <= NORM_BLOCK) {
+        if (!k->centred) {
+            for (int j = 0; j < rows; j++) {
+                mean[j] = 0;
+                variance[j] = ML_TYPED(norm_squares)(x + j * D, D) * each;
+            }
+        } else if (D <= NORM_BLOCK) {
             double s, q;
             for (int j = 0; j < rows; j++)
                 mean[j] = ML_TYPED(norm_sum)(x + j * D, 1, D, D) * each;
@@ -118,23 +169,12 @@ static void ML_TYPED(layer_norm_rows)(void *context, int64_t begin, int64_t end)
             }
         }
         for (int j = 0; j < rows; j++) {
-            k->mean[first + j] = (real)mean[j];
+            if (k->mean)
+                k->mean[first + j] = (real)mean[j];
             k->rstd[first + j] = (real)(1 / sqrt(variance[j] + k->eps));
         }
-        for (int j = 0; j < rows; j++, x += D) {
-            real *y = k->y + (first + j) * D, m = (real)mean[j];
-            rv high = rv_set(m), low = rv_set((real)(mean[j] - m)), scale = rv_set(k->rstd[first + j]);
-            int64_t i = 0;
-            for (; i + RN <= D; i += RN) {
-                rv xhat = (rv_load(x + i) - high - low) * scale;
-                rv_store(y + i, rv_fma(xhat, rv_load(k->w + i), rv_load(k->b + i)));
-            }
-            if (i < D) {
-                int64_t n = D - i;
-                rv xhat = (rv_load_part(x + i, n, 0) - high - low) * scale;
-                rv_store_part(y + i, n, rv_fma(xhat, rv_load_part(k->w + i, n, 0), rv_load_part(k->b + i, n, 0)));
-            }
-        }
+        for (int j = 0; j < rows; j++)
+            ML_TYPED(norm_write_row)(x + j * D, k->y + (first + j) * D, D, mean[j], k->rstd[first + j], k->w, k->b);
     }
 }
 
@@ -147,21 +187,35 @@ static const real *ML_TYPED(norm_constant)(int slot, real value, int64_t n)
     return p;
 }
 
+static int ML_TYPED(layer_norm_run)(ML_TYPED(layer_norm_work) *k)
+{
+    if (!k->w)
+        k->w = ML_TYPED(norm_constant)(0, 1, k->D);
+    if (!k->b)
+        k->b = ML_TYPED(norm_constant)(1, 0, k->D);
+    if (!k->w || !k->b)
+        return ML_NO_MEMORY;
+    ml_rt->parallel_for(ML_TYPED(layer_norm_rows), k, k->R, ml_grain(NORM_PIECE, k->D));
+    return ML_OK;
+}
+
 static int ML_TYPED(layer_norm)(const ml_array *a, const void *settings)
 {
     const norm_settings *s = settings;
     ML_TYPED(layer_norm_work) k = {
         .x = (const real *)a[0].data, .w = (const real *)a[1].data, .b = (const real *)a[2].data,
         .y = (real *)a[3].data, .mean = (real *)a[4].data, .rstd = (real *)a[5].data,
+        .R = a[0].shape[0], .D = a[0].shape[1], .eps = s->eps, .centred = 1};
+    return ML_TYPED(layer_norm_run)(&k);
+}
+
+static int ML_TYPED(rms_norm)(const ml_array *a, const void *settings)
+{
+    const norm_settings *s = settings;
+    ML_TYPED(layer_norm_work) k = {
+        .x = (const real *)a[0].data, .w = (const real *)a[1].data, .y = (real *)a[2].data, .rstd = (real *)a[3].data,
         .R = a[0].shape[0], .D = a[0].shape[1], .eps = s->eps};
-    if (!k.w)
-        k.w = ML_TYPED(norm_constant)(0, 1, k.D);
-    if (!k.b)
-        k.b = ML_TYPED(norm_constant)(1, 0, k.D);
-    if (!k.w || !k.b)
-        return ML_NO_MEMORY;
-    ml_rt->parallel_for(ML_TYPED(layer_norm_rows), &k, k.R, ml_grain(NORM_PIECE, k.D));
-    return ML_OK;
+    return ML_TYPED(layer_norm_run)(&k);
 }
 
 /* c1 = mean over d of g = dy*w, and c2 = mean of g*xhat, for one row */
@@ -190,7 +244,7 @@ ML_INLINE void ML_TYPED(layer_norm_backward_means)(const ML_TYPED(layer_norm_wor
         sum += rv_sum(s0 + s1);
         product += rv_sum(q0 + q1);
     }
-    *c1 = (real)(sum / (double)D);
+    *c1 = k->centred ? (real)(sum / (double)D) : 0;
     *c2 = (real)(product * k->rstd[r] / (double)D);
 }
 
@@ -251,16 +305,38 @@ static void ML_TYPED(layer_norm_backward_columns)(void *context, int64_t begin, 
         real *out = which ? k->db : k->dw;
         if (!out)
             continue;
-        for (int64_t i = begin; i < end; i += RN) {
-            int64_t n = end - i;
-            rv total = {0};
-            for (int64_t c = 0; c < k->chunks; c++)
-                total += rv_load_upto(k->partial + (2 * c + which) * k->D + i, n, 0);
-            if (k->accumulate)
-                total += rv_load_upto(out + i, n, 0);
-            rv_store_upto(out + i, n, total);
+        for (int64_t i = begin; i < end; i += 64) {
+            int64_t n = ml_min(64, end - i);
+            double total[64] = {0};
+            for (int64_t c = 0; c < k->chunks; c++) {
+                const real *p = k->partial + (2 * c + which) * k->D + i;
+                for (int64_t j = 0; j < n; j++)
+                    total[j] += p[j];
+            }
+            for (int64_t j = 0; j < n; j++)
+                out[i + j] = (real)(k->accumulate ? out[i + j] + total[j] : total[j]);
         }
     }
+}
+
+static int ML_TYPED(layer_norm_backward_run)(ML_TYPED(layer_norm_work) *k)
+{
+    if (!k->w && !(k->w = ML_TYPED(norm_constant)(0, 1, k->D)))
+        return ML_NO_MEMORY;
+    /* chunks of 8 to NORM_ROWS rows: the partial results stay small beside x, and their sums keep their digits */
+    k->chunks = ml_max(1, ml_min(k->R / 8, k->R * k->D / NORM_PIECE));
+    k->rows = ml_max(1, ml_min(NORM_ROWS, ml_ceil_div(k->R, k->chunks)));
+    k->chunks = ml_max(1, ml_ceil_div(k->R, k->rows));
+    if (k->dw || k->db) {
+        k->partial = ml_rt->scratch(1, (size_t)ml_max(1, k->chunks * 2 * k->D) * sizeof(real));
+        if (!k->partial)
+            return ML_NO_MEMORY;
+    }
+    if (k->dx || k->partial)
+        ml_rt->parallel_for(ML_TYPED(layer_norm_backward_rows), k, k->chunks, ml_grain(NORM_PIECE, k->rows * k->D));
+    if (k->partial)
+        ml_rt->parallel_for(ML_TYPED(layer_norm_backward_columns), k, k->D, ml_max(64, NORM_PIECE / k->chunks));
+    return ML_OK;
 }
 
 static int ML_TYPED(layer_norm_backward)(const ml_array *a, const void *settings)
@@ -270,23 +346,19 @@ static int ML_TYPED(layer_norm_backward)(const ml_array *a, const void *settings
         .dy = (const real *)a[0].data, .x = (const real *)a[1].data, .w = (const real *)a[2].data,
         .mean = (real *)a[3].data, .rstd = (real *)a[4].data,
         .dx = (real *)a[5].data, .dw = (real *)a[6].data, .db = (real *)a[7].data,
+        .R = a[1].shape[0], .D = a[1].shape[1], .accumulate = s->accumulate, .centred = 1};
+    return ML_TYPED(layer_norm_backward_run)(&k);
+}
+
+static int ML_TYPED(rms_norm_backward)(const ml_array *a, const void *settings)
+{
+    const norm_settings *s = settings;
+    ML_TYPED(layer_norm_work) k = {
+        .dy = (const real *)a[0].data, .x = (const real *)a[1].data, .w = (const real *)a[2].data,
+        .rstd = (real *)a[3].data, .dx = (real *)a[4].data, .dw = (real *)a[5].data,
         .R = a[1].shape[0], .D = a[1].shape[1], .accumulate = s->accumulate};
-    if (!k.w && !(k.w = ML_TYPED(norm_constant)(0, 1, k.D)))
-        return ML_NO_MEMORY;
-    /* at most 64 chunks, of at least 8 rows: the partial results stay small beside x */
-    k.chunks = ml_max(1, ml_min(ml_min(64, k.R / 8), k.R * k.D / NORM_PIECE));
-    k.rows = ml_max(1, ml_ceil_div(k.R, k.chunks));
-    k.chunks = ml_max(1, ml_ceil_div(k.R, k.rows));
-    if (k.dw || k.db) {
-        k.partial = ml_rt->scratch(1, (size_t)ml_max(1, k.chunks * 2 * k.D) * sizeof(real));
-        if (!k.partial)
-            return ML_NO_MEMORY;
-    }
-    if (k.dx || k.partial)
-        ml_rt->parallel_for(ML_TYPED(layer_norm_backward_rows), &k, k.chunks, 1);
-    if (k.partial)
-        ml_rt->parallel_for(ML_TYPED(layer_norm_backward_columns), &k, k.D, ml_max(64, NORM_PIECE / k.chunks));
-    return ML_OK;
+    k.mean = (real *)ML_TYPED(norm_constant)(2, 0, k.R);
+    return k.mean ? ML_TYPED(layer_norm_backward_run)(&k) : ML_NO_MEMORY;
 }
 
 /* ---- batch norm ----
@@ -560,11 +632,12 @@ static norm_moments ML_TYPED(batch_norm_sums)(const ML_TYPED(batch_norm_work) *k
     norm_moments sums = {0, 0, 0};
     rv mean = rv_set(k->mean[c]);
     rv s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
+    double s[RN] = {0}, q[RN] = {0};
     int64_t since = 0;                          /* values in the lanes since they last joined the doubles */
     for (int64_t r = first; r < first + rows; r++) {
         const real *x = k->x + r * step + c * L, *dy = k->dy + r * step + c * L;
-        for (int64_t i0 = 0; i0 < L; i0 += NORM_BLOCK) {
-            int64_t i = i0, stop = ml_min(L, i0 + NORM_BLOCK);
+        for (int64_t i0 = 0; i0 < L; i0 += NORM_JOIN) {
+            int64_t i = i0, stop = ml_min(L, i0 + NORM_JOIN);
             for (; i + 2 * RN <= stop; i += 2 * RN) {
                 rv g = rv_load(dy + i), h = rv_load(dy + i + RN);
                 s0 += g;
@@ -578,17 +651,19 @@ static norm_moments ML_TYPED(batch_norm_sums)(const ML_TYPED(batch_norm_work) *k
                 s0 += g;
                 q0 = rv_fma(g, rv_load_upto(x + i, n, k->mean[c]) - mean, q0);
             }
-            since += stop - i0;
-            if (since >= NORM_BLOCK) {
-                sums.mean += rv_sum(s0 + s1);
-                sums.m2 += rv_sum(q0 + q1);
+            since += ml_max(RN, stop - i0);
+            if (since >= NORM_JOIN) {
+                ML_TYPED(norm_join)(s, s0 + s1);
+                ML_TYPED(norm_join)(q, q0 + q1);
                 s0 = s1 = q0 = q1 = (rv){0};
                 since = 0;
             }
         }
     }
-    sums.mean += rv_sum(s0 + s1);
-    sums.m2 += rv_sum(q0 + q1);
+    ML_TYPED(norm_join)(s, s0 + s1);
+    ML_TYPED(norm_join)(q, q0 + q1);
+    sums.mean = ML_TYPED(norm_joined)(s);
+    sums.m2 = ML_TYPED(norm_joined)(q);
     return sums;
 }
 
@@ -716,3 +791,320 @@ static int ML_TYPED(batch_norm_backward)(const ml_array *a, const void *settings
 }
 #undef NORM_STRIP
 #undef NORM_STRIP_ROWS
+
+/* ---- group norm ----
+
+   A row is one group of one item: `each` channels of L values, side by side. Where L is shorter than a vector the
+   weights are repeated L times first, and a row is written as in layer norm. */
+
+typedef struct {
+    const real *x, *dy, *w, *b, *wide_w, *wide_b;   /* wide: (C*L), NULL where L is long */
+    real *y, *mean, *rstd, *variance, *dx, *dw, *db;
+    double *sums;                                   /* (B*C, 2): sum of dy and of dy*xhat over L */
+    real *partial;                                  /* (chunks, 2, C*L), where L is short */
+    double eps;
+    int64_t B, C, L, G, each, chunks, rows;         /* rows: items of a chunk */
+} ML_TYPED(group_norm_work);
+
+/* p or `missing`, each value L times, in scratch */
+static const real *ML_TYPED(group_norm_repeat)(int slot, const real *p, real missing, int64_t C, int64_t L)
+{
+    real *wide = ml_rt->scratch(slot, (size_t)ml_max(1, C * L) * sizeof(real));
+    for (int64_t i = 0; wide && i < C * L; i++)
+        wide[i] = p ? p[i / L] : missing;
+    return wide;
+}
+
+static void ML_TYPED(group_norm_rows)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(group_norm_work) *k = context;
+    int64_t D = k->each * k->L;
+    for (int64_t r = begin; r < end; r++) {
+        const real *x = k->x + r * D;
+        real *y = k->y + r * D;
+        norm_moments m = ML_TYPED(norm_measure)(x, 1, D, D);
+        double variance = m.n > 0 ? m.m2 / m.n : NAN, rstd = 1 / sqrt(variance + k->eps);
+        int64_t first = r % k->G * k->each;
+        k->mean[r] = (real)(m.n > 0 ? m.mean : NAN);
+        k->rstd[r] = (real)rstd;
+        if (k->variance)
+            k->variance[r] = (real)variance;
+        if (k->wide_w) {
+            ML_TYPED(norm_write_row)(x, y, D, m.mean, (real)rstd, k->wide_w + first * k->L, k->wide_b + first * k->L);
+            continue;
+        }
+        for (int64_t c = first; c < first + k->each; c++, x += k->L, y += k->L) {
+            ML_TYPED(batch_norm_line) line = {(real)m.mean, (real)(m.mean - (real)m.mean),
+                                              (real)(k->w ? rstd * k->w[c] : rstd), k->b ? k->b[c] : 0};
+            ML_TYPED(batch_norm_write)(x, y, k->L, line);
+        }
+    }
+}
+
+static int ML_TYPED(group_norm)(const ml_array *a, const void *settings)
+{
+    const norm_settings *s = settings;
+    ML_TYPED(group_norm_work) k = {
+        .x = (const real *)a[0].data, .w = (const real *)a[1].data, .b = (const real *)a[2].data,
+        .y = (real *)a[3].data, .mean = (real *)a[4].data, .rstd = (real *)a[5].data, .variance = (real *)a[6].data,
+        .eps = s->eps, .B = a[0].shape[0], .C = a[0].shape[1], .L = a[0].shape[2], .G = s->groups,
+        .each = a[0].shape[1] / s->groups};
+    if (k.L < RN) {
+        k.wide_w = ML_TYPED(group_norm_repeat)(0, k.w, 1, k.C, k.L);
+        k.wide_b = ML_TYPED(group_norm_repeat)(1, k.b, 0, k.C, k.L);
+        if (!k.wide_w || !k.wide_b)
+            return ML_NO_MEMORY;
+    }
+    ml_rt->parallel_for(ML_TYPED(group_norm_rows), &k, k.B * k.G, ml_grain(NORM_PIECE, k.each * k.L));
+    return ML_OK;
+}
+
+/* Where L is short: items begin..end in chunks, each with partial results (2, C*L) of dw and db, as layer norm has them. */
+static void ML_TYPED(group_norm_backward_short)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(group_norm_work) *k = context;
+    int64_t D = k->each * k->L, width = k->C * k->L;
+    ML_TYPED(layer_norm_work) row = {.x = k->x, .dy = k->dy, .mean = k->mean, .rstd = k->rstd, .dx = k->dx, .D = D,
+                                     .centred = 1};
+    for (int64_t chunk = begin; chunk < end; chunk++) {
+        real *pw = k->partial ? k->partial + chunk * 2 * width : NULL, *pb = pw ? pw + width : NULL;
+        if (pw)
+            memset(pw, 0, (size_t)(2 * width) * sizeof(real));
+        for (int64_t r = chunk * k->rows * k->G; r < ml_min(k->B, (chunk + 1) * k->rows) * k->G; r++) {
+            int64_t at = r % k->G * D;
+            real c1 = 0, c2 = 0;
+            row.w = k->wide_w + at;
+            if (k->dx)
+                ML_TYPED(layer_norm_backward_means)(&row, r, &c1, &c2);
+            if (k->dx && pw)
+                ML_TYPED(layer_norm_backward_row)(&row, r, c1, c2, pw + at, pb + at, 1, 1);
+            else if (k->dx)
+                ML_TYPED(layer_norm_backward_row)(&row, r, c1, c2, NULL, NULL, 1, 0);
+            else if (pw)
+                ML_TYPED(layer_norm_backward_row)(&row, r, 0, 0, pw + at, pb + at, 0, 1);
+        }
+    }
+}
+
+/* s = sum(dy), q = sum(dy * (x - mean)) of n values */
+ML_INLINE void ML_TYPED(group_norm_sums)(const real *dy, const real *x, real mean, int64_t n, double *s, double *q)
+{
+    *s = *q = 0;
+    rv m = rv_set(mean);
+    for (int64_t i0 = 0; i0 < n; i0 += NORM_JOIN) {
+        int64_t i = i0, stop = ml_min(n, i0 + NORM_JOIN);
+        rv s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
+        for (; i + 2 * RN <= stop; i += 2 * RN) {
+            rv g = rv_load(dy + i), h = rv_load(dy + i + RN);
+            s0 += g;
+            s1 += h;
+            q0 = rv_fma(g, rv_load(x + i) - m, q0);
+            q1 = rv_fma(h, rv_load(x + i + RN) - m, q1);
+        }
+        for (; i < stop; i += RN) {
+            rv g = rv_load_upto(dy + i, stop - i, 0);
+            s0 += g;
+            q0 = rv_fma(g, rv_load_upto(x + i, stop - i, mean) - m, q0);
+        }
+        *s += rv_sum(s0 + s1);
+        *q += rv_sum(q0 + q1);
+    }
+}
+
+static void ML_TYPED(group_norm_backward_rows)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(group_norm_work) *k = context;
+    int64_t L = k->L, D = k->each * L;
+    for (int64_t r = begin; r < end; r++) {
+        const real *x = k->x + r * D, *dy = k->dy + r * D;
+        real mean = k->mean[r];
+        double rstd = k->rstd[r], all_s = 0, all_q = 0;
+        int64_t first = r % k->G * k->each;
+        for (int64_t j = 0; j < k->each; j++) {
+            double s, q;
+            ML_TYPED(group_norm_sums)(dy + j * L, x + j * L, mean, L, &s, &q);
+            if (k->sums) {
+                k->sums[2 * (r * k->each + j)] = s;
+                k->sums[2 * (r * k->each + j) + 1] = q * rstd;
+            }
+            double w = k->w ? k->w[first + j] : 1;
+            all_s += w * s;
+            all_q += w * q;
+        }
+        if (!k->dx)
+            continue;
+        /* dx = rstd*w*dy + p*(x - mean) + shift */
+        real p = (real)(-rstd * rstd * rstd * all_q / (double)D), shift = (real)(-rstd * all_s / (double)D);
+        real *dx = k->dx + r * D;
+        for (int64_t j = 0; j < k->each; j++) {
+            ML_TYPED(batch_norm_slope) line = {mean, (real)(k->w ? rstd * k->w[first + j] : rstd), p, shift};
+            ML_TYPED(batch_norm_write_backward)(x + j * L, dy + j * L, dx + j * L, L, line, 1);
+        }
+    }
+}
+
+/* dw and db of channels begin..end: the items' or the chunks' sums, in their order */
+static void ML_TYPED(group_norm_backward_channels)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(group_norm_work) *k = context;
+    for (int64_t c = begin; c < end; c++) {
+        double db = 0, dw = 0;
+        for (int64_t i = 0; k->partial && i < k->chunks * k->L; i++) {
+            const real *pw = k->partial + i / k->L * 2 * k->C * k->L + c * k->L + i % k->L;
+            dw += *pw;
+            db += pw[k->C * k->L];
+        }
+        for (int64_t b = 0; k->sums && b < k->B; b++) {
+            db += k->sums[2 * (b * k->C + c)];
+            dw += k->sums[2 * (b * k->C + c) + 1];
+        }
+        if (k->dw)
+            k->dw[c] = (real)dw;
+        if (k->db)
+            k->db[c] = (real)db;
+    }
+}
+
+static int ML_TYPED(group_norm_backward)(const ml_array *a, const void *settings)
+{
+    const norm_settings *s = settings;
+    ML_TYPED(group_norm_work) k = {
+        .dy = (const real *)a[0].data, .x = (const real *)a[1].data, .w = (const real *)a[2].data,
+        .mean = (real *)a[3].data, .rstd = (real *)a[4].data,
+        .dx = (real *)a[5].data, .dw = (real *)a[6].data, .db = (real *)a[7].data,
+        .B = a[1].shape[0], .C = a[1].shape[1], .L = a[1].shape[2], .G = s->groups, .each = a[1].shape[1] / s->groups};
+    if (k.L < RN) {
+        if (!(k.wide_w = ML_TYPED(group_norm_repeat)(0, k.w, 1, k.C, k.L)))
+            return ML_NO_MEMORY;
+        k.chunks = ml_max(1, ml_min(ml_min(64, k.B / 8), k.B * k.C * k.L / NORM_PIECE));
+        k.rows = ml_max(1, ml_ceil_div(k.B, k.chunks));
+        k.chunks = ml_ceil_div(k.B, k.rows);
+        if ((k.dw || k.db) &&
+            !(k.partial = ml_rt->scratch(1, (size_t)ml_max(1, k.chunks * 2 * k.C * k.L) * sizeof(real))))
+            return ML_NO_MEMORY;
+        ml_rt->parallel_for(ML_TYPED(group_norm_backward_short), &k, k.chunks, 1);
+        if (k.partial)
+            ml_rt->parallel_for(ML_TYPED(group_norm_backward_channels), &k, k.C,
+                                ml_grain(NORM_PIECE, k.chunks * k.L));
+        return ML_OK;
+    }
+    if ((k.dw || k.db) && !(k.sums = ml_rt->scratch(1, (size_t)ml_max(1, 2 * k.B * k.C) * sizeof(double))))
+        return ML_NO_MEMORY;
+    ml_rt->parallel_for(ML_TYPED(group_norm_backward_rows), &k, k.B * k.G, ml_grain(NORM_PIECE, k.each * k.L));
+    if (k.sums)
+        ml_rt->parallel_for(ML_TYPED(group_norm_backward_channels), &k, k.C, ml_grain(NORM_PIECE, k.B));
+    return ML_OK;
+}
+
+static int ML_TYPED(instance_statistics)(const ml_array *a, const void *settings)
+{
+    int64_t B = a[0].shape[0], C = a[0].shape[1], n = ((const norm_settings *)settings)->n;
+    const double momentum = *(const double *)a[4].data, unbiased = (double)n / (double)ml_max(1, n - 1);
+    for (int which = 0; which < 2 && B; which++) {
+        const real *measured = (const real *)a[which].data;
+        real *running = (real *)a[2 + which].data;
+        for (int64_t c = 0; running && c < C; c++) {
+            double total = 0;
+            for (int64_t b = 0; b < B; b++)
+                total += measured[b * C + c];
+            running[c] = (real)((1 - momentum) * running[c] + momentum * (total / (double)B * (which ? unbiased : 1)));
+        }
+    }
+    return ML_OK;
+}
+
+/* ---- local response norm ----
+
+   A piece is a stripe of at most NORM_STRIPE places of one item: all its channels at these places, so that a window
+   over the channels stays in the cache. */
+
+typedef struct {
+    const real *x, *dy, *scale_in;
+    real *y, *scale;
+    int64_t C, L, stripes, before, after;
+    real k, each, beta;                         /* each = alpha / size, backward 2 alpha beta / size */
+    int status;
+} ML_TYPED(response_work);
+
+ML_INLINE rv ML_TYPED(response_power)(rv s, real beta) { return rv_exp(rv_log(s) * -beta); }
+
+static void ML_TYPED(response_norm_stripes)(void *context, int64_t begin, int64_t end)
+{
+    const ML_TYPED(response_work) *k = context;
+    for (int64_t piece = begin; piece < end; piece++) {
+        int64_t first = piece % k->stripes * NORM_STRIPE, stop = ml_min(k->L, first + NORM_STRIPE);
+        int64_t item = piece / k->stripes * k->C * k->L;
+        for (int64_t c = 0; c < k->C; c++) {
+            int64_t low = ml_max(0, c - k->before), high = ml_min(k->C - 1, c + k->after);
+            for (int64_t i = first; i < stop; i += RN) {
+                int64_t n = stop - i, at = item + c * k->L + i;
+                rv sum = {0};
+                for (int64_t j = low; j <= high; j++) {
+                    rv v = rv_load_upto(k->x + item + j * k->L + i, n, 0);
+                    sum = rv_fma(v, v, sum);
+                }
+                rv s = rv_fma(sum, rv_set(k->each), rv_set(k->k));
+                rv_store_upto(k->scale + at, n, s);
+                rv_store_upto(k->y + at, n, rv_load_upto(k->x + at, n, 0) * ML_TYPED(response_power)(s, k->beta));
+            }
+        }
+    }
+}
+
+static void ML_TYPED(response_norm_backward_stripes)(void *context, int64_t begin, int64_t end)
+{
+    ML_TYPED(response_work) *k = context;
+    real *t = ml_rt->scratch(3, (size_t)(2 * k->C * NORM_STRIPE) * sizeof(real));
+    if (!t) {
+        __atomic_store_n(&k->status, ML_NO_MEMORY, __ATOMIC_RELAXED);
+        return;
+    }
+    real *p = t + k->C * NORM_STRIPE;
+    for (int64_t piece = begin; piece < end; piece++) {
+        int64_t first = piece % k->stripes * NORM_STRIPE, stop = ml_min(k->L, first + NORM_STRIPE);
+        int64_t item = piece / k->stripes * k->C * k->L;
+        for (int64_t c = 0; c < k->C; c++)              /* p = scale^-beta, t = dy x scale^(-beta-1) */
+            for (int64_t i = first; i < stop; i += RN) {
+                int64_t n = stop - i, at = item + c * k->L + i, to = c * NORM_STRIPE + i - first;
+                rv s = rv_load_upto(k->scale_in + at, n, 1), power = ML_TYPED(response_power)(s, k->beta);
+                rv_store(p + to, power);
+                rv_store(t + to, rv_load_upto(k->dy + at, n, 0) * rv_load_upto(k->x + at, n, 0) * power / s);
+            }
+        for (int64_t c = 0; c < k->C; c++) {
+            int64_t low = ml_max(0, c - k->after), high = ml_min(k->C - 1, c + k->before);
+            for (int64_t i = first; i < stop; i += RN) {
+                int64_t n = stop - i, at = item + c * k->L + i;
+                rv sum = {0};
+                for (int64_t j = low; j <= high; j++)
+                    sum += rv_load(t + j * NORM_STRIPE + i - first);
+                rv g = rv_load_upto(k->dy + at, n, 0) * rv_load(p + c * NORM_STRIPE + i - first);
+                rv_store_upto(k->y + at, n, g - rv_set(k->each) * rv_load_upto(k->x + at, n, 0) * sum);
+            }
+        }
+    }
+}
+
+static int ML_TYPED(response_norm)(const ml_array *a, const void *settings)
+{
+    const response_settings *s = settings;
+    ML_TYPED(response_work) k = {
+        .x = (const real *)a[0].data, .y = (real *)a[1].data, .scale = (real *)a[2].data, .C = a[0].shape[1],
+        .L = a[0].shape[2], .stripes = ml_ceil_div(a[0].shape[2], NORM_STRIPE), .before = s->size / 2,
+        .after = (s->size - 1) / 2, .k = (real)s->k, .each = (real)(s->alpha / (double)s->size), .beta = (real)s->beta};
+    ml_rt->parallel_for(ML_TYPED(response_norm_stripes), &k, a[0].shape[0] * k.stripes,
+                        ml_grain(NORM_PIECE, k.C * ml_min(k.L, NORM_STRIPE)));
+    return ML_OK;
+}
+
+static int ML_TYPED(response_norm_backward)(const ml_array *a, const void *settings)
+{
+    const response_settings *s = settings;
+    ML_TYPED(response_work) k = {
+        .dy = (const real *)a[0].data, .x = (const real *)a[1].data, .scale_in = (const real *)a[2].data,
+        .y = (real *)a[3].data, .C = a[1].shape[1], .L = a[1].shape[2],
+        .stripes = ml_ceil_div(a[1].shape[2], NORM_STRIPE), .before = s->size / 2, .after = (s->size - 1) / 2,
+        .each = (real)(2 * s->alpha * s->beta / (double)s->size), .beta = (real)s->beta};
+    ml_rt->parallel_for(ML_TYPED(response_norm_backward_stripes), &k, a[1].shape[0] * k.stripes,
+                        ml_grain(NORM_PIECE, k.C * ml_min(k.L, NORM_STRIPE)));
+    return k.status;
+}

@@ -1,0 +1,111 @@
+"""Methods of tensors that no op file has as a function: those that write into the tensor, and the like.
+
+tensor.py takes them over by name. An in-place method without an op of its own computes what the function gives, on a copy
+where a gradient will be asked for, and writes that into the tensor: `indexing.in_place` makes it from the function.
+"""
+from minilayer.inplace import apply_inplace
+from minilayer.ops import arithmetic, elementwise, indexing, matmul, reduce, scan, shape, special
+from minilayer.ops.indexing import in_place
+
+
+def clamp_(x, min=None, max=None):
+    """x kept between min and max, in place."""
+    if x.array.dtype.kind != "f" and (isinstance(min, float) or isinstance(max, float)):
+        raise TypeError(f"clamp_: the result would not fit in the tensor's {x.array.dtype}; "
+                        "give whole numbers, or use .float().clamp(...)")
+    if hasattr(min, "array") or hasattr(max, "array"):
+        return _clamped(x, min, max)
+    return apply_inplace(elementwise.Clamp(min, max), x)
+
+
+def exp_(x):
+    """e to the power of x, in place."""
+    return apply_inplace(elementwise.Exp(), x)
+
+
+def relu_(x):
+    """max(x, 0), in place."""
+    return apply_inplace(elementwise.Relu(), x)
+
+
+def neg_(x):
+    """-x, in place."""
+    return apply_inplace(elementwise.Neg(), x)
+
+
+def sqrt_(x):
+    """The square root, in place."""
+    return apply_inplace(elementwise.Sqrt(), x)
+
+
+def masked_fill_(x, mask, value):
+    """Write one number where the mask is True."""
+    return x.copy_(indexing.masked_fill(x, mask, value))
+
+
+def fill_diagonal_(x, fill_value, wrap=False):
+    """Write one number along a matrix's main diagonal."""
+    if wrap or x.array.ndim != 2:
+        raise ValueError(f"fill_diagonal_: expected a matrix and wrap=False, got shape {x.array.shape}, wrap={wrap}")
+    shape.diagonal(x).fill_(fill_value)
+    return x
+
+
+_clamped = in_place(elementwise.clamp)
+clip_ = clamp_
+
+abs_, square_, sign_, reciprocal_, rsqrt_ = map(in_place, (
+    elementwise.abs, elementwise.square, elementwise.sign, elementwise.reciprocal, elementwise.rsqrt))
+log_, log1p_, expm1_, sin_, cos_, tanh_, sigmoid_, erf_ = map(in_place, (
+    elementwise.log, elementwise.log1p, elementwise.expm1, elementwise.sin, elementwise.cos, elementwise.tanh,
+    elementwise.sigmoid, elementwise.erf))
+floor_, ceil_, round_, trunc_, logical_not_ = map(in_place, (
+    elementwise.floor, elementwise.ceil, elementwise.round, elementwise.trunc, elementwise.logical_not))
+tan_, asin_, acos_, atan_, sinh_, cosh_, exp2_, log2_, log10_ = map(in_place, (
+    special.tan, special.asin, special.acos, special.atan, special.sinh, special.cosh, special.exp2, special.log2,
+    special.log10))
+erfc_, erfinv_, lgamma_, digamma_, frac_, logit_, fmod_, copysign_, nan_to_num_, clamp_min_, clamp_max_ = map(in_place, (
+    special.erfc, special.erfinv, special.lgamma, special.digamma, special.frac, special.logit, special.fmod,
+    special.copysign, special.nan_to_num, special.clamp_min, special.clamp_max))
+floor_divide_, remainder_, addcmul_, addcdiv_, lerp_ = map(in_place, (
+    arithmetic.floor_divide, arithmetic.remainder, arithmetic.addcmul, arithmetic.addcdiv, arithmetic.lerp))
+addmm_, baddbmm_, cumsum_, cumprod_, tril_, triu_ = map(in_place, (
+    matmul.addmm, matmul.baddbmm, reduce.cumsum, scan.cumprod, shape.tril, shape.triu))
+scatter_, scatter_add_, scatter_reduce_, index_add_, index_copy_, index_fill_, index_put_, masked_scatter_ = map(in_place, (
+    indexing.scatter, indexing.scatter_add, indexing.scatter_reduce, indexing.index_add, indexing.index_copy,
+    indexing.index_fill, indexing.index_put, indexing.masked_scatter))
+
+
+def where(x, condition, other):
+    """x where the condition holds, else other."""
+    return arithmetic.where(condition, x, other)
+
+
+# ---- another shape in place ----
+
+def _become(name, x, view):
+    """Let a tensor show a view of its own memory from now on."""
+    if x.requires_grad:
+        raise RuntimeError(f"{name}: a tensor that requires a gradient cannot change its shape in place; use {name[:-1]}")
+    x.data = view
+    return x
+
+
+def unsqueeze_(x, dim):
+    """x with an axis of size 1 put in at `dim`, in place."""
+    return _become("unsqueeze_", x, shape.unsqueeze(x.detach(), dim))
+
+
+def squeeze_(x, dim=None):
+    """x without its axes of size 1, in place."""
+    return _become("squeeze_", x, shape.squeeze(x.detach(), dim))
+
+
+def t_(x):
+    """A matrix transposed in place."""
+    return _become("t_", x, shape.t(x.detach()))
+
+
+def transpose_(x, dim0, dim1):
+    """Two axes swapped in place."""
+    return _become("transpose_", x, shape.transpose(x.detach(), dim0, dim1))

@@ -1,0 +1,135 @@
+"""Running products, maxima and logarithms of sums along one axis. (Running sums are in reduce.py.)
+
+The kernels take (outer, n, inner) in C order and run along the middle; `_line_up` brings a tensor there.
+"""
+from collections import namedtuple
+from math import prod as _size
+
+import numpy as np
+
+from minilayer._ext.dispatch import family
+from minilayer.device import contiguous, empty, normalize_axis, zeros
+from minilayer.promotion import cast as cast_tensor
+from minilayer.tape import Cost, Op, apply, expect_tensor
+
+kernels = family("scan")
+
+int64 = np.dtype("int64")
+
+ValuesIndices = namedtuple("ValuesIndices", "values indices")
+ValuesIndices.__doc__ = "What `cummax` and `cummin` return."
+
+
+def _line_up(x, axis):
+    """x as (outer, n, inner), the axis in the middle; a 0-d one as (1, 1, 1)."""
+    shape = x.shape or (1,)
+    return contiguous(x).reshape((_size(shape[:axis]), shape[axis], _size(shape[axis + 1:])))
+
+
+class _Scan(Op):
+    """What ops along one axis share."""
+
+    def __init__(self, axis):
+        self.axis = axis
+
+    def cost(self, shapes, out_shapes):
+        n = _size(shapes[0])
+        return Cost(n, 4 * n, 8 * n, 16 * n)
+
+
+class Cumprod(_Scan):
+    """y_i = product of x_j over j <= i;  dx_k = sum over i >= k of dy_i times the product without x_k"""
+    name = "cumprod"
+
+    def forward(self, node, x):
+        y = empty(x.shape, x.dtype if x.dtype.kind == "f" else int64, x)
+        kernels.on(x).cumprod(_line_up(x, self.axis), _line_up(y, self.axis))
+        node.save(x, y)
+        return y
+
+    def backward(self, node, dy):
+        x, y = node.saved
+        dx = empty(x.shape, x.dtype, x)
+        kernels.on(x).cumprod_backward(*[_line_up(a, self.axis) for a in (x, y, dy, dx)])
+        return dx
+
+
+class Cummax(_Scan):
+    """y_i, index_i = maximum of x_j over j <= i and the last place that has it;  dx = dy summed there"""
+    name = "cummax"
+    nondifferentiable_outputs = (1,)
+
+    def forward(self, node, x):
+        y, index = empty(x.shape, x.dtype, x), empty(x.shape, int64, x)
+        getattr(kernels.on(x), self.name)(*[_line_up(a, self.axis) for a in (x, y, index)])
+        node.save(index)
+        return y, index
+
+    def backward(self, node, dy, dindex):
+        (index,) = node.saved
+        dx = empty(index.shape, dy.dtype, dy)
+        kernels.on(dy).add_along(*[_line_up(a, self.axis) for a in (dy, index, dx)])
+        return dx
+
+    def backward_graph(self, node, dy, dindex):
+        index = node.saved_tensors[0]
+        return (dy * 0.0).scatter_add(self.axis, index, dy)
+
+
+class Cummin(Cummax):
+    """y_i, index_i = minimum of x_j over j <= i and the last place that has it;  dx = dy summed there"""
+    name = "cummin"
+
+
+class LogCumsumExp(_Scan):
+    """y_i = log of the sum of e^x_j over j <= i;  dx_j = sum over i >= j of dy_i e^(x_j - y_i)"""
+    name = "logcumsumexp"
+
+    def forward(self, node, x):
+        y = empty(x.shape, x.dtype, x)
+        kernels.on(x).logcumsumexp(_line_up(x, self.axis), _line_up(y, self.axis))
+        node.save(x, y)
+        return y
+
+    def backward(self, node, dy):
+        x, y = node.saved
+        dx = zeros(x.shape, x.dtype, x)
+        kernels.on(x).logcumsumexp_backward(*[_line_up(a, self.axis) for a in (x, y, dy, dx)])
+        return dx
+
+    def cost(self, shapes, out_shapes):
+        n = _size(shapes[0])
+        return Cost(30 * n, 25 * n, 8 * n, 16 * n)
+
+
+# ---- the functions people call ----
+
+def _axis(name, dim, x):
+    expect_tensor(name, x)
+    return normalize_axis(name, dim, x.array.ndim)
+
+
+def cumprod(x, dim, *, dtype=None):
+    """Running product along `dim`; of integers and bools in int64. `dtype` casts x first."""
+    axis = _axis("cumprod", dim, x)
+    if dtype is not None:
+        x = cast_tensor(x, np.dtype(dtype))
+    return apply(Cumprod(axis), x)
+
+
+def cummax(x, dim):
+    """(values, indices): the largest element up to each along `dim`, and where it is, the last of equal ones."""
+    return ValuesIndices(*apply(Cummax(_axis("cummax", dim, x)), x))
+
+
+def cummin(x, dim):
+    """(values, indices): the smallest element up to each along `dim`, and where it is, the last of equal ones."""
+    return ValuesIndices(*apply(Cummin(_axis("cummin", dim, x)), x))
+
+
+def logcumsumexp(x, dim):
+    """log of the running sum of exp(x) along `dim`, without overflow."""
+    axis = _axis("logcumsumexp", dim, x)
+    if x.array.dtype.kind != "f":
+        raise TypeError(f"logcumsumexp: expected float32 or float64, got {x.array.dtype}; convert it with .float() first")
+    return apply(LogCumsumExp(axis), x)

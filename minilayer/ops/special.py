@@ -1,0 +1,470 @@
+"""Functions of mathematics that no layer is made of: trigonometric and hyperbolic functions and their inverses, other
+bases of exponentials and logarithms, the gamma and error functions, and a few of two arguments (fmod, atan2, fmax).
+
+Each op names its kernel; its gradient is told twice: once on arrays, by the same formula as on tensors below it
+(`slope`), since none of these is a hot spot.
+"""
+import math
+
+import numpy as np
+
+from minilayer._ext.dispatch import family
+from minilayer.device import broadcast_shapes, broadcast_to, contiguous, empty, empty_like, full
+from minilayer.node import TensorBase, wrap
+from minilayer.promotion import cast as cast_tensor
+from minilayer.state import no_grad
+from minilayer.tape import Op, apply, apply2, elementwise_cost, expect_tensor
+
+kernels = family("special")
+
+
+class Function(Op):
+    """y = f(x), element by element; dx = dy f'(x)."""
+    promotes = "float"              # integers become float32
+
+    def forward(self, node, x):
+        y = empty_like(x)
+        getattr(kernels.on(x), self.name)(contiguous(x), y)
+        node.save(x)
+        return y
+
+    def slope(self, x):
+        """f'(x), in functions on tensors."""
+        raise NotImplementedError
+
+    def backward(self, node, dy):
+        (x,) = node.saved
+        with no_grad():
+            return (wrap(dy) * self.slope(wrap(x))).array
+
+    def backward_graph(self, node, dy):
+        (x,) = node.saved_tensors
+        return dy * self.slope(x)
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 20, 10)
+
+
+class Tan(Function):
+    """y = tan x;  dx = dy (1 + y^2)"""
+    name = "tan"
+
+    def slope(self, x):
+        return tan(x).square() + 1.0
+
+
+class Asin(Function):
+    """y = asin x;  dx = dy / sqrt(1 - x^2)"""
+    name = "asin"
+
+    def slope(self, x):
+        return (1.0 - x * x).rsqrt()
+
+
+class Acos(Function):
+    """y = acos x;  dx = -dy / sqrt(1 - x^2)"""
+    name = "acos"
+
+    def slope(self, x):
+        return -(1.0 - x * x).rsqrt()
+
+
+class Atan(Function):
+    """y = atan x;  dx = dy / (1 + x^2)"""
+    name = "atan"
+
+    def slope(self, x):
+        return (x * x + 1.0).reciprocal()
+
+
+class Sinh(Function):
+    """y = sinh x;  dx = dy cosh x"""
+    name = "sinh"
+
+    def slope(self, x):
+        return cosh(x)
+
+
+class Cosh(Function):
+    """y = cosh x;  dx = dy sinh x"""
+    name = "cosh"
+
+    def slope(self, x):
+        return sinh(x)
+
+
+class Asinh(Function):
+    """y = asinh x;  dx = dy / sqrt(x^2 + 1)"""
+    name = "asinh"
+
+    def slope(self, x):
+        return (x * x + 1.0).rsqrt()
+
+
+class Acosh(Function):
+    """y = acosh x;  dx = dy / sqrt(x^2 - 1)"""
+    name = "acosh"
+
+    def slope(self, x):
+        return (x * x - 1.0).rsqrt()
+
+
+class Atanh(Function):
+    """y = atanh x;  dx = dy / (1 - x^2)"""
+    name = "atanh"
+
+    def slope(self, x):
+        return (1.0 - x * x).reciprocal()
+
+
+class Exp2(Function):
+    """y = 2^x;  dx = dy y log 2"""
+    name = "exp2"
+
+    def slope(self, x):
+        return exp2(x) * math.log(2)
+
+
+class Log2(Function):
+    """y = log2 x;  dx = dy / (x log 2)"""
+    name = "log2"
+
+    def slope(self, x):
+        return (x * math.log(2)).reciprocal()
+
+
+class Log10(Function):
+    """y = log10 x;  dx = dy / (x log 10)"""
+    name = "log10"
+
+    def slope(self, x):
+        return (x * math.log(10)).reciprocal()
+
+
+class Erfc(Function):
+    """y = 1 - erf x;  dx = -2 / sqrt(pi) e^-x^2 dy"""
+    name = "erfc"
+
+    def slope(self, x):
+        return (-(x * x)).exp() * (-2 / math.sqrt(math.pi))
+
+
+class Erfinv(Function):
+    """erf y = x;  dx = sqrt(pi) / 2 e^y^2 dy"""
+    name = "erfinv"
+
+    def slope(self, x):
+        return erfinv(x).square().exp() * (math.sqrt(math.pi) / 2)
+
+
+class Lgamma(Function):
+    """y = log |gamma(x)|;  dx = dy digamma(x)"""
+    name = "lgamma"
+
+    def slope(self, x):
+        return digamma(x)
+
+
+class Digamma(Function):
+    """y = (log gamma)'(x);  dx = dy (log gamma)''(x)"""
+    name = "digamma"
+    backward_graph = None           # the next derivative of log gamma has no kernel
+
+    def slope(self, x):
+        return apply(Trigamma(), x)
+
+
+class Trigamma(Function):
+    """y = (log gamma)''(x)"""
+    name = "trigamma"
+    differentiable = False
+
+
+# ---- of two arguments ----
+
+class Function2(Op):
+    """y = f(a, b), element by element; da = dy df/da, db = dy df/db."""
+    broadcasts = True
+    promotes = "float"
+
+    def forward(self, node, a, b):
+        y = empty(broadcast_shapes(self.name, a.shape, b.shape), a.dtype, a)
+        getattr(kernels.on(a), self.name)(contiguous(broadcast_to(a, y.shape)), contiguous(broadcast_to(b, y.shape)), y)
+        node.save(a, b)
+        return y
+
+    def slopes(self, a, b):
+        """df/da and df/db, in functions on tensors."""
+        raise NotImplementedError
+
+    def backward(self, node, dy):
+        a, b = node.saved
+        with no_grad():
+            da, db = self.slopes(wrap(a), wrap(b))
+            return (wrap(dy) * da).array, (wrap(dy) * db).array
+
+    def backward_graph(self, node, dy):
+        da, db = self.slopes(*node.saved_tensors)
+        return dy * da, dy * db
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 20, 10)
+
+
+class Fmod(Function2):
+    """y = a - trunc(a / b) b, of the dividend's sign;  da = dy, db = -dy trunc(a / b)"""
+    name = "fmod"
+
+    def slopes(self, a, b):
+        return a.detach() * 0.0 + 1.0, -(a.detach() / b.detach()).trunc()
+
+
+class Atan2(Function2):
+    """y = the angle of the point (b, a);  da = dy b / (a^2 + b^2), db = -dy a / (a^2 + b^2), 0 at the origin"""
+    name = "atan2"
+
+    def slopes(self, a, b):
+        square = a * a + b * b
+        share = square.masked_fill(square == 0, 1.0).reciprocal()
+        return b * share, -a * share
+
+
+class Hypot(Function2):
+    """y = sqrt(a^2 + b^2);  da = dy a / y, db = dy b / y"""
+    name = "hypot"
+
+    def slopes(self, a, b):
+        y = hypot(a, b)
+        return a / y, b / y
+
+
+class Logaddexp(Function2):
+    """y = log(e^a + e^b);  da = dy e^(a - y), db = dy e^(b - y)"""
+    name = "logaddexp"
+
+    def slopes(self, a, b):
+        return (a - b).sigmoid(), (b - a).sigmoid()
+
+
+class Copysign(Function2):
+    """y = |a| with b's sign;  da = dy or -dy, whichever sign was changed (0 at 0), db = 0"""
+    name = "copysign"
+
+    def slopes(self, a, b):
+        a, b = a.detach(), b.detach()
+        return copysign(a, b).sign() * a.sign(), a * 0.0
+
+
+class Fmax(Function2):
+    """y = max(a, b), the other where one is NaN;  a takes dy where a >= b, else b"""
+    name = "fmax"
+    promotes = "same"
+
+    def chosen(self, a, b):
+        return (a >= b) | b.isnan()
+
+    def slopes(self, a, b):
+        a, b = a.detach(), b.detach()
+        first = cast_tensor(self.chosen(a, b), a.array.dtype)
+        return first, 1.0 - first
+
+
+class Fmin(Fmax):
+    """y = min(a, b), the other where one is NaN;  a takes dy where a <= b, else b"""
+    name = "fmin"
+
+    def chosen(self, a, b):
+        return (a <= b) | b.isnan()
+
+
+# ---- the functions people call ----
+
+def _one(op):
+    name, text = op.name, op.__doc__.partition(";")[0]
+
+    def function(x):
+        expect_tensor(name, x)
+        return apply(op(), x)
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{text}, element by element. Integers become float32."
+    return function
+
+
+tan, asin, acos, atan = _one(Tan), _one(Asin), _one(Acos), _one(Atan)
+sinh, cosh, asinh, acosh, atanh = _one(Sinh), _one(Cosh), _one(Asinh), _one(Acosh), _one(Atanh)
+exp2, log2, log10 = _one(Exp2), _one(Log2), _one(Log10)
+erfc, erfinv, lgamma, digamma = _one(Erfc), _one(Erfinv), _one(Lgamma), _one(Digamma)
+arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
+
+
+def deg2rad(x):
+    """Degrees as radians."""
+    expect_tensor("deg2rad", x)
+    return x * (math.pi / 180)
+
+
+def rad2deg(x):
+    """Radians as degrees."""
+    expect_tensor("rad2deg", x)
+    return x * (180 / math.pi)
+
+
+def frac(x):
+    """x - trunc(x), the part behind the point."""
+    expect_tensor("frac", x)
+    return x - x.detach().trunc()
+
+
+def sgn(x):
+    """1, 0 or -1: the sign."""
+    expect_tensor("sgn", x)
+    return x.sign()
+
+
+def signbit(x):
+    """Where x is below 0, or -0."""
+    expect_tensor("signbit", x)
+    if x.array.dtype.kind != "f":
+        return x < 0
+    return copysign(x.detach() * 0.0 + 1.0, x.detach()) < 0
+
+
+def logit(x, eps=None):
+    """log(x / (1 - x)), sigmoid's inverse; x is first kept within eps and 1 - eps where eps is given."""
+    expect_tensor("logit", x)
+    if x.array.dtype.kind != "f":
+        x = x.float()
+    if eps is not None:
+        x = x.clamp(eps, 1.0 - eps)
+    return (x / (1.0 - x)).log()
+
+
+def clamp_min(x, min):
+    """x, but at least min (a number or a tensor)."""
+    expect_tensor("clamp_min", x)
+    return x.clamp(min=min)
+
+
+def clamp_max(x, max):
+    """x, but at most max (a number or a tensor)."""
+    expect_tensor("clamp_max", x)
+    return x.clamp(max=max)
+
+
+def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
+    """x with NaN as `nan`, and infinities as the largest and smallest number of x's type unless given."""
+    expect_tensor("nan_to_num", x)
+    if x.array.dtype.kind != "f":
+        return x.clone()
+    limits = np.finfo(x.array.dtype)
+    x = x.masked_fill(x.isnan(), nan if nan is not None else 0.0)
+    infinite = x.detach().isinf()
+    x = x.masked_fill(infinite & (x.detach() > 0), float(limits.max) if posinf is None else posinf)
+    return x.masked_fill(infinite & (x.detach() < 0), float(limits.min) if neginf is None else neginf)
+
+
+def sinc(x):
+    """sin(pi x) / (pi x), 1 at 0."""
+    expect_tensor("sinc", x)
+    zero = x == 0
+    angle = x.masked_fill(zero, 1) * math.pi
+    return (angle.sin() / angle).masked_fill(zero, 1.0)
+
+
+def isposinf(x):
+    """Where x is infinite and above 0."""
+    expect_tensor("isposinf", x)
+    return x.isinf() & (x > 0)
+
+
+def isneginf(x):
+    """Where x is infinite and below 0."""
+    expect_tensor("isneginf", x)
+    return x.isinf() & (x < 0)
+
+
+def fmod(x, other):
+    """x - trunc(x / other) other, with the dividend's sign (remainder has the divisor's)."""
+    if isinstance(x, TensorBase) and x.array.dtype.kind != "f" and not _has_float(other):
+        return x - x.div(other, rounding_mode="trunc") * other
+    return apply2(Fmod(), x, other)
+
+
+def _has_float(x):
+    return x.array.dtype.kind == "f" if isinstance(x, TensorBase) else isinstance(x, float)
+
+
+def atan2(x, other):
+    """The angle of the point (other, x), in (-pi, pi]."""
+    return apply2(Atan2(), x, other)
+
+
+arctan2 = atan2
+
+
+def hypot(x, other):
+    """sqrt(x^2 + other^2)."""
+    return apply2(Hypot(), x, other)
+
+
+def logaddexp(x, other):
+    """log(e^x + e^other), without overflow."""
+    return apply2(Logaddexp(), x, other)
+
+
+def logaddexp2(x, other):
+    """log2(2^x + 2^other), without overflow."""
+    expect_tensor("logaddexp2", x)
+    return apply2(Logaddexp(), x * math.log(2), other * math.log(2)) / math.log(2)
+
+
+def copysign(x, other):
+    """|x| with other's sign."""
+    return apply2(Copysign(), x, other)
+
+
+def fmax(x, other):
+    """The larger of the two; where one is NaN, the other."""
+    return _unless_nan("fmax", Fmax, x, other)
+
+
+def fmin(x, other):
+    """The smaller of the two; where one is NaN, the other."""
+    return _unless_nan("fmin", Fmin, x, other)
+
+
+def _unless_nan(name, op, x, other):
+    expect_tensor(name, x)
+    expect_tensor(name, other)
+    if x.array.dtype.kind != "f" and other.array.dtype.kind != "f":
+        return x.maximum(other) if name == "fmax" else x.minimum(other)
+    return apply2(op(), x, other)
+
+
+def xlogy(x, other):
+    """x log(other), 0 where x is 0, whatever other is but NaN."""
+    expect_tensor("xlogy", x if not isinstance(other, TensorBase) else other)
+    if not isinstance(x, TensorBase):
+        x = wrap(full((), x, other.array.dtype, other.array))
+    if not isinstance(other, TensorBase):
+        other = wrap(full((), other, x.array.dtype if x.array.dtype.kind == "f" else np.dtype("float32"), x.array))
+    if other.array.dtype.kind != "f":
+        other = other.float()
+    infinite = (x == 0) & ((other <= 0) | other.isinf())            # 0 times the logarithm would be NaN
+    shape = broadcast_shapes("xlogy", x.array.shape, other.array.shape)
+    return x * other.expand(shape).masked_fill(infinite, 1.0).log()
+
+
+def heaviside(x, values):
+    """0 where x < 0, `values` where x is 0, else 1."""
+    expect_tensor("heaviside", x)
+    expect_tensor("heaviside", values)
+    if x.array.dtype != values.array.dtype:
+        raise TypeError(f"heaviside: expected tensors of one dtype, got {x.array.dtype} and {values.array.dtype}; "
+                        "convert one with .to(other.dtype)")
+    dtype = x.array.dtype
+    shape = broadcast_shapes("heaviside", x.array.shape, values.array.shape)
+    step = cast_tensor((x > 0) | x.isnan(), dtype).expand(shape).clone().detach()
+    above = step.masked_fill((x == 0).expand(shape), 0)
+    return above + values.detach() * cast_tensor(x == 0, dtype)
+

@@ -1,0 +1,81 @@
+"""Text as numbers: vocabulary, windows, the loader that can be stopped, and the counted model."""
+import sys
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from minilayer.data import Text, TextWindows, WindowLoader, encode, trigram_loss
+
+SAMPLE = "What is the use of a book without pictures or conversations? " * 30
+
+
+def test_letters_and_numbers():
+    text = Text(SAMPLE)
+    assert text.vocabulary == "".join(sorted(set(SAMPLE)))
+    assert text.decode(text.encode("a book")) == "a book"
+    assert len(text.train) == len(SAMPLE) * 9 // 10 and len(text.train) + len(text.valid) == len(SAMPLE)
+    assert text.decode(text.train) + text.decode(text.valid) == SAMPLE and text.train.dtype == np.int64
+    with pytest.raises(ValueError, match="expected letters of the vocabulary, got '!', 'Z'"):
+        text.encode("Z!")
+    with pytest.raises(ValueError, match="1,000 letters or more"):
+        Text("too short")
+    assert encode("ba", "abc").tolist() == [1, 0]
+
+
+def test_files_and_the_default(tmp_path, monkeypatch):
+    (tmp_path / "t").write_text(SAMPLE + "\u00e9", encoding="utf-8")
+    assert "\u00e9" in Text.read(tmp_path / "t").vocabulary
+    assert Text.read(tmp_path / "t", vocabulary=Text(SAMPLE).vocabulary + "\u00e9").vocabulary.endswith("\u00e9")
+    (tmp_path / "t").write_bytes(b"\xff\xfe" * 1000)
+    with pytest.raises(ValueError, match="to be text in UTF-8"):
+        Text.read(tmp_path / "t")
+    assert len(Text.read().train) > 100_000
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    with pytest.raises(FileNotFoundError, match="comes without its reference"):
+        Text.read()
+
+
+def test_windows_lie_side_by_side():
+    windows = TextWindows(np.arange(11), 3)
+    assert len(windows) == 3
+    assert windows[1][0].tolist() == [3, 4, 5] and windows[-1][1].tolist() == [7, 8, 9]
+    x, target = windows.take(np.array([0, 2]))
+    assert x.tolist() == [[0, 1, 2], [6, 7, 8]] and (target == x + 1).all()
+    with pytest.raises(IndexError, match="index 3 is out of range for 3 windows"):
+        windows[3]
+    for length in (0, 11):
+        with pytest.raises(ValueError, match="windows of 1 to 10 letters"):
+            TextWindows(np.arange(11), length)
+
+
+def batches(loader):
+    return [(x.tolist(), t.tolist()) for x, t in loader]
+
+
+def test_a_loader_repeats_and_goes_on():
+    def made():
+        return WindowLoader(np.arange(500), 4, 3, 5, seed=1)
+    first = made()
+    epochs = batches(first), batches(first)
+    assert len(first) == len(epochs[0]) == 5 and epochs[0] != epochs[1]
+    assert all(t == [[n + 1 for n in row] for row in x] for x, t in epochs[0])
+    starts = {row[0] for epoch in epochs for x, _ in epoch for row in x}
+    assert len(starts) > 25 and max(starts) <= 495
+    second = made()
+    begun = [(x.tolist(), t.tolist()) for x, t in islice(second, 2)]
+    third = made()
+    third.load_state_dict(second.state_dict())
+    assert begun + batches(third) == epochs[0] and batches(third) == epochs[1]
+    assert batches(second) == epochs[1]                 # a loop that was left early: a new loop is a new epoch
+    with pytest.raises(ValueError, match="expected batches 6 as in this loader, got 5"):
+        WindowLoader(np.arange(500), 4, 3, 6).load_state_dict(second.state_dict())
+    with pytest.raises(ValueError, match="batches of 1 or more"):
+        WindowLoader(np.arange(500), 4, 3, 0)
+
+
+def test_trigrams_are_counted():
+    train, valid = np.array([0, 1, 0, 1, 0, 2]), np.array([0, 1, 0, 0])
+    # 0 1 is followed by 0 twice; 1 0 by 1 and 2 once each: p(0 | 0 1) and p(0 | 1 0) with 0.5 for every letter of 3
+    want = -np.log([(2 + 0.5) / (2 + 1.5), 0.5 / (2 + 1.5)]).mean()
+    assert abs(trigram_loss(train, valid, 3, 0.5) - want) < 1e-12
