@@ -147,7 +147,7 @@ def fingerprint(result):
     return prints
 
 
-def goldens(rows, torch, per_row=2):
+def goldens(rows, torch, per_row=1):
     found = {}
     for key, row in numbered(rows):
         kept = []
