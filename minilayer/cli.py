@@ -148,7 +148,7 @@ def run_train(options, parser) -> int:
         say(f"going on after epoch {trainer.epoch} of {config['epochs']}")
     count = sum(p.numel() for p in trainer.model.parameters())
     about_text = options.job in jobs.TEXT_JOBS
-    learn, test = ((trainer.text.train, trainer.text.valid) if about_text
+    learn, test = ((trainer.text.train, trainer.text.valid) if isinstance(trainer, jobs.TextTrainer)
                    else (trainer.train_loader.dataset, trainer.test_loader.dataset))
     say(f"{options.job}: {len(learn):,} {'letters' if about_text else 'images'} to learn from, {len(test):,} to test on; "
         f"{count:,} parameters; {minilayer.get_num_threads()} threads")

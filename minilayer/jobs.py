@@ -105,7 +105,12 @@ def letters_loss(output, target):
     return F.cross_entropy(output.reshape(-1, output.shape[-1]), target.reshape(-1))
 
 
-def text_trainer(config: dict, **settings) -> Trainer:
+class TextTrainer(Trainer):
+    """A Trainer that knows the `text` it learns from."""
+    text: Text
+
+
+def text_trainer(config: dict, **settings) -> TextTrainer:
     """The Trainer of a text job; the text is its attribute `text`. Each epoch is tested on an eighth of what is held
     back, `validation_loss` on all of it."""
     text = Text.read(config["text"], config["vocabulary"])
@@ -118,15 +123,16 @@ def text_trainer(config: dict, **settings) -> Trainer:
     def rate(epoch: int) -> float:                  # carefully at first, fully, and down half a cosine
         return 0.3 if epoch == 0 and epochs > 1 else 0.02 + 0.98 * (1 + np.cos(np.pi * epoch / epochs)) / 2
     held_out = TextWindows(text.valid, min(WINDOW, len(text.valid) - 1))
-    trainer = Trainer(model, letters_loss, optimizer,
-                      WindowLoader(text.train, min(WINDOW, len(text.train) - 1), config["batch_size"], BATCHES),
-                      DataLoader(Subset(held_out, np.arange(0, len(held_out), 8)), 64), metrics={}, config=config,
-                      scheduler=lr_scheduler.LambdaLR(optimizer, rate), **settings)
+    trainer = TextTrainer(
+        model, letters_loss, optimizer,
+        WindowLoader(text.train, min(WINDOW, len(text.train) - 1), config["batch_size"], BATCHES),
+        DataLoader(Subset(held_out, np.arange(0, len(held_out), 8)), 64), metrics={}, config=config,
+        scheduler=lr_scheduler.LambdaLR(optimizer, rate), **settings)
     trainer.text = text
     return trainer
 
 
-def validation_loss(trainer: Trainer) -> float:
+def validation_loss(trainer: TextTrainer) -> float:
     """Nats a letter on all the text held back."""
     held_out = TextWindows(trainer.text.valid, min(WINDOW, len(trainer.text.valid) - 1))
     return evaluate(trainer.model, DataLoader(held_out, 64), trainer.loss_fn, metrics={})["loss"]
@@ -140,7 +146,7 @@ def write(config: dict, model, prompt: str = "\n", length: int = 500, temperatur
 
 
 @no_grad()
-def text_report(trainer: Trainer, rows: int = 16) -> dict:
+def text_report(trainer: TextTrainer, rows: int = 16) -> dict:
     """What the pictures show: the curves beside the counted model's loss, and how surprising each letter was."""
     text, model = trainer.text, trainer.model.eval()
     held_out = TextWindows(text.valid, min(WINDOW, len(text.valid) - 1))

@@ -3,7 +3,11 @@
 tensor.py takes them over by name. An in-place method without an op of its own computes what the function gives, on a copy
 where a gradient will be asked for, and writes that into the tensor: `indexing.in_place` makes it from the function.
 """
+from minilayer import device as devices
+from minilayer.arrays import array_from
+from minilayer.dtypes import as_dtype
 from minilayer.inplace import apply_inplace
+from minilayer.node import wrap
 from minilayer.ops import arithmetic, elementwise, indexing, matmul, reduce, scan, shape, special
 from minilayer.ops.indexing import in_place
 
@@ -74,6 +78,30 @@ addmm_, baddbmm_, cumsum_, cumprod_, tril_, triu_ = map(in_place, (
 scatter_, scatter_add_, scatter_reduce_, index_add_, index_copy_, index_fill_, index_put_, masked_scatter_ = map(in_place, (
     indexing.scatter, indexing.scatter_add, indexing.scatter_reduce, indexing.index_add, indexing.index_copy,
     indexing.index_fill, indexing.index_put, indexing.masked_scatter))
+
+
+def zero_(x):
+    """Write 0 everywhere."""
+    return indexing.fill_(x, 0)
+
+
+# ---- types, and tensors of the same type ----
+
+def type(x, dtype=None):
+    """x with another dtype; without one, its dtype's name."""
+    return str(x.array.dtype) if dtype is None else x.to(dtype)
+
+
+itemsize = property(lambda x: x.array.dtype.itemsize, doc="Bytes an element takes.")
+nbytes = property(lambda x: x.array.size * x.array.dtype.itemsize, doc="Bytes the elements take.")
+is_cuda = property(lambda x: x.device == "cuda", doc="Is it on a GPU?")
+
+
+def new_tensor(x, data, *, dtype=None, device=None, requires_grad=False):
+    """A tensor with a copy of `data`, of x's dtype and device unless told otherwise."""
+    array = devices.copy(array_from(data, x.array.dtype if dtype is None else as_dtype(dtype)))
+    y = wrap(devices.to_device(array, x.device if device is None else device))
+    return y.requires_grad_() if requires_grad else y
 
 
 def where(x, condition, other):

@@ -112,16 +112,6 @@ class Tensor(TensorBase):
         """Bytes an element takes."""
         return self.array.dtype.itemsize
 
-    @property
-    def itemsize(self):
-        """Bytes an element takes."""
-        return self.array.dtype.itemsize
-
-    @property
-    def nbytes(self):
-        """Bytes its elements take."""
-        return self.array.size * self.array.dtype.itemsize
-
     def stride(self):
         """Steps between neighbours along each axis, in elements."""
         return tuple([s // self.array.dtype.itemsize for s in self.array.strides])
@@ -275,20 +265,6 @@ class Tensor(TensorBase):
 
     def type_as(self, other):
         return self.to(other.dtype)
-
-    def type(self, dtype=None):
-        """This tensor with another dtype; without one, its dtype's name."""
-        return str(self.array.dtype) if dtype is None else self.to(dtype)
-
-    @property
-    def is_cuda(self):
-        return self.device == "cuda"
-
-    def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
-        """A tensor with a copy of `data`, of this one's dtype and device unless told otherwise."""
-        array = devices.copy(array_from(data, self.array.dtype if dtype is None else as_dtype(dtype)))
-        array = devices.to_device(array, self.device if device is None else device)
-        return Tensor(array, requires_grad=requires_grad)
 
     def cpu(self):
         return self.to("cpu")
@@ -494,16 +470,6 @@ class Tensor(TensorBase):
     def __ipow__(self, other):
         return apply_inplace(_POW, self, other)
 
-    def copy_(self, source):
-        """Write another tensor's values (broadcast, cast) into this one."""
-        return indexing.copy_(self, source)
-
-    def fill_(self, value):
-        return indexing.fill_(self, value)
-
-    def zero_(self):
-        return indexing.fill_(self, 0)
-
     subtract_, multiply_, divide_ = sub_, mul_, div_
 
     # ---- indexing ----
@@ -569,7 +535,9 @@ class Tensor(TensorBase):
     from minilayer.methods import erfc_, erfinv_, lgamma_, digamma_, frac_, logit_, fmod_, copysign_, nan_to_num_, clamp_min_
     from minilayer.methods import clamp_max_, floor_divide_, remainder_, addcmul_, addcdiv_, lerp_, addmm_, baddbmm_, cumsum_
     from minilayer.methods import cumprod_, tril_, triu_, scatter_, scatter_add_, scatter_reduce_, index_add_, index_copy_
-    from minilayer.methods import index_fill_, index_put_, masked_scatter_, unsqueeze_, squeeze_, t_, transpose_, where
+    from minilayer.methods import index_fill_, index_put_, masked_scatter_, unsqueeze_, squeeze_, t_, transpose_, zero_, where
+    from minilayer.methods import type, itemsize, nbytes, is_cuda, new_tensor
+    from minilayer.ops.indexing import copy_, fill_
     from minilayer.ops.like import normal_, uniform_, random_, bernoulli_, exponential_, log_normal_, cauchy_, geometric_
 
 

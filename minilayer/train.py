@@ -14,6 +14,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from minilayer import random
+from minilayer.optim import LBFGS
+from minilayer.optim.lr_scheduler import ReduceLROnPlateau
 from minilayer.serialization import load, save, write_atomic
 from minilayer.signals import signals_noted
 from minilayer.state import no_grad
@@ -95,7 +97,8 @@ class Trainer:
 
     out         folder for checkpoint.safetensors (to go on from), best.safetensors (the weights of the best epoch) and
                 log.jsonl; None keeps nothing
-    scheduler   stepped after every epoch
+    optimizer   any but LBFGS, which computes the loss several times a step
+    scheduler   stepped after every epoch (ReduceLROnPlateau: with the loss on the test data, or else the training's)
     metrics     {name: function(output, target) -> mean over the batch}; the first one says which epoch was best
     config      plain values kept in the checkpoint, for whoever has to build the same model again
     on_epoch    called with each epoch's record, a dict
@@ -105,6 +108,9 @@ class Trainer:
     def __init__(self, model, loss_fn, optimizer, train_loader, test_loader=None, *, scheduler=None, out=None,
                  metrics: dict | None = None, config: dict | None = None, on_epoch=None, progress: bool = True,
                  how_to_resume: str = "make the Trainer again, then trainer.resume() and trainer.fit(epochs)"):
+        if isinstance(optimizer, LBFGS):
+            raise TypeError("Trainer: expected an optimizer whose step() needs no closure, got LBFGS; call "
+                            "optimizer.step(closure) in a loop of your own, on the whole data")
         self.model, self.loss_fn, self.optimizer, self.scheduler = model, loss_fn, optimizer, scheduler
         self.train_loader, self.test_loader = train_loader, test_loader
         self.metrics = {"accuracy": accuracy} if metrics is None else metrics
@@ -147,7 +153,9 @@ class Trainer:
         if self.test_loader is not None:
             tested = evaluate(self.model, self.test_loader, self.loss_fn, metrics=self.metrics)
             record.update({f"test_{name}": mean for name, mean in tested.items()})
-        if self.scheduler is not None:
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(record.get("test_loss", record["train_loss"]))
+        elif self.scheduler is not None:
             self.scheduler.step()
         record["seconds"] = round(time.perf_counter() - start, 3)
         self.epoch, self.seconds, self.meter = self.epoch + 1, 0.0, Meter(self.metrics)

@@ -44,8 +44,12 @@ def load_weights(model, source, *, rename=None, strict=True) -> LoadReport:
     translate = _translator(rename)
     found: dict = {}
     for name in given:
+        if not isinstance(name, str):
+            raise TypeError(f"load_weights: expected names of tensors as strings, got {name!r}")
         new = translate(name)
         if new is not None:
+            if not isinstance(new, str):
+                raise TypeError(f"load_weights: expected rename to give a string or None, got {new!r} for {name!r}")
             if new in found:
                 raise ValueError(f"load_weights: expected different names, but rename makes {new!r} of {name!r} and of another")
             found[new] = given[name]
@@ -99,6 +103,9 @@ def read(path) -> dict:
         existing = [p for p in choices if p.is_file()]
         if not existing:
             raise FileNotFoundError(f"load_weights: expected {INDEX} or a .safetensors file in {path}, found none")
+        if len(existing) > 1 and existing[0] not in choices[:2]:
+            raise ValueError(f"load_weights: expected {INDEX} or one .safetensors file in {path}, got "
+                             f"{', '.join(p.name for p in existing)}; name one of them, or write the index")
         path = existing[0]
     if path.suffix == ".json":
         return _read_index(path)
@@ -114,7 +121,7 @@ def _read_index(path) -> dict:
     try:
         places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         files = sorted(set(places.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"load_weights: {path} is not an index with a weight_map from tensor to file ({error!r})") from None
     if not all(isinstance(f, str) and Path(f).name == f for f in files):
         raise ValueError(f"load_weights: expected the files of {path} beside it, got {files}")
@@ -140,6 +147,10 @@ def _translator(rename):
             return name
         return replace
     if isinstance(rename, (list, tuple)) and all(isinstance(p, (list, tuple)) and len(p) == 2 for p in rename):
+        for pattern, new in rename:
+            if not isinstance(getattr(pattern, "pattern", pattern), str) or not isinstance(new, str) and not callable(new):
+                raise TypeError("load_weights: expected rename as pairs of a regular expression and what replaces it, both "
+                                f"strings, got {(pattern, new)!r}")
         try:
             patterns = [(re.compile(p), new) for p, new in rename]
         except re.error as error:
@@ -147,7 +158,11 @@ def _translator(rename):
 
         def substitute(name):
             for pattern, new in patterns:
-                name = pattern.sub(new, name)
+                try:
+                    name = pattern.sub(new, name)
+                except (re.error, IndexError) as error:
+                    raise ValueError(f"load_weights: expected a replacement that fits {pattern.pattern!r} in rename, got "
+                                     f"{new!r}: {error}") from None
             return name
         return substitute
     raise TypeError("load_weights: expected rename as a dict of strings, a list of (pattern, replacement) or a function, got "

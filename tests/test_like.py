@@ -12,9 +12,9 @@ def drawn(name, *args, dtype="float64", **kwargs):
 
 
 @pytest.mark.parametrize("name, args, mean, std", [
-    ("normal_", (), 0, 1), ("normal_", (2.0, 0.5), 2, 0.5), ("uniform_", (), 0.5, 12 ** -0.5), ("uniform_", (-3, 1), -1, 4 * 12 ** -0.5),
-    ("bernoulli_", (0.3,), 0.3, 0.21 ** 0.5), ("exponential_", (2.0,), 0.5, 0.5), ("random_", (10,), 4.5, 8.25 ** 0.5), ("random_", (5, 8), 6, (2 / 3) ** 0.5),
-    ("geometric_", (0.25,), 4, 12 ** 0.5), ("log_normal_", (0.0, 0.25), np.exp(1 / 32), 0.2621)])
+    ("normal_", (), 0, 1), ("normal_", (2.0, 0.5), 2, 0.5), ("uniform_", (), 0.5, 12 ** -0.5),
+    ("uniform_", (-3, 1), -1, 4 * 12 ** -0.5), ("bernoulli_", (0.3,), 0.3, 0.21 ** 0.5), ("exponential_", (2.0,), 0.5, 0.5),
+    ("random_", (10,), 4.5, 8.25 ** 0.5), ("random_", (5, 8), 6, (2 / 3) ** 0.5), ("geometric_", (0.25,), 4, 12 ** 0.5), ("log_normal_", (0.0, 0.25), np.exp(1 / 32), 0.2621)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_moments(name, args, mean, std, dtype):
     ml.manual_seed(0)
@@ -56,9 +56,11 @@ def test_normal_of_tensors():
 
 
 @pytest.mark.parametrize("draw", [
-    lambda g: ml.randn(3, generator=g), lambda g: ml.rand(3, generator=g), lambda g: ml.randint(0, 99, (5,), generator=g), lambda g: ml.randperm(9, generator=g),
-    lambda g: ml.multinomial(ml.ones(9), 5, generator=g), lambda g: ml.bernoulli(ml.full((9,), 0.5), generator=g), lambda g: ml.normal(0.0, 1.0, (3,), generator=g),
-    lambda g: ml.empty(3).normal_(generator=g), lambda g: ml.empty(3).uniform_(generator=g), lambda g: ml.rand_like(ml.ones(3), generator=g), lambda g: ml.randn_like(ml.ones(3), generator=g),
+    lambda g: ml.randn(3, generator=g), lambda g: ml.rand(3, generator=g), lambda g: ml.randint(0, 99, (5,), generator=g),
+    lambda g: ml.randperm(9, generator=g), lambda g: ml.multinomial(ml.ones(9), 5, generator=g),
+    lambda g: ml.bernoulli(ml.full((9,), 0.5), generator=g), lambda g: ml.normal(0.0, 1.0, (3,), generator=g),
+    lambda g: ml.empty(3).normal_(generator=g), lambda g: ml.empty(3).uniform_(generator=g),
+    lambda g: ml.rand_like(ml.ones(3), generator=g), lambda g: ml.randn_like(ml.ones(3), generator=g),
     lambda g: ml.randint_like(ml.ones(5), 99, generator=g), lambda g: ml.empty(3).exponential_(generator=g)])
 def test_a_generator_gives_the_same_again(draw):
     first, second = draw(ml.Generator(3)), draw(ml.Generator(3))

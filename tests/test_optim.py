@@ -284,6 +284,103 @@ def test_scheduler_state():
         StepLR(SGD([p]), 2, last_epoch=3)
 
 
+SCHEDULES = {
+    "LambdaLR": (lambda t: 1 / (t + 1),), "MultiplicativeLR": (lambda t: 0.9,), "StepLR": (3, 0.5), "MultiStepLR": ([1, 2, 2, 5, 7],),
+    "ConstantLR": (0.5, 6), "LinearLR": (0.2, 1.0, 8), "ExponentialLR": (0.9,), "PolynomialLR": (9, 2.0),
+    "CosineAnnealingLR": (6, 0.01), "CosineAnnealingWarmRestarts": (3, 2), "CyclicLR": (0.01, 0.3, 3), "OneCycleLR": (0.3, 20),
+    "ReduceLROnPlateau": ("min", 0.5, 1), "SWALR": (0.03, 8)}
+TREES = {
+    "sequential": ("SequentialLR", [("ConstantLR", 0.5, 2), ("LambdaLR", lambda t: 1 / (t + 1)), ("MultiplicativeLR", lambda t: 0.9)], [3, 7]),
+    "sequential, milestones": ("SequentialLR", [("MultiStepLR", [1, 3, 4]), ("MultiStepLR", [2, 3])], [6]),
+    "sequential, from the second": ("SequentialLR", [("ConstantLR", 0.5, 2), ("ExponentialLR", 0.9)], [0]),
+    "sequential in sequential": ("SequentialLR", [("SequentialLR", [("ConstantLR", 0.5, 2), ("ExponentialLR", 0.9)], [3]), ("StepLR", 2, 0.5)], [8]),
+    "three deep": ("SequentialLR", [("SequentialLR", [("SequentialLR", [("LinearLR", 0.2, 1.0, 4), ("PolynomialLR", 6, 2.0)], [2])], []), ("CosineAnnealingLR", 5)], [5]),
+    "chain in sequential": ("SequentialLR", [("ChainedScheduler", [("LinearLR", 0.2), ("ExponentialLR", 0.9)]), ("SWALR", 0.03, 3)], [5]),
+    "sequential in chain": ("ChainedScheduler", [("SequentialLR", [("LinearLR", 0.2), ("CosineAnnealingLR", 5)], [4]), ("StepLR", 3, 0.5)]),
+    "a cycle later": ("SequentialLR", [("ExponentialLR", 0.9), ("CyclicLR", 0.01, 0.3, 3), ("OneCycleLR", 0.3, 20)], [3, 8]),
+    "a chain with a cycle": ("ChainedScheduler", [("LinearLR", 0.2), ("CyclicLR", 0.01, 0.3, 3)]),
+    **{name: (name, *arguments) for name, arguments in SCHEDULES.items()}}
+
+
+def scheduled(library, tree, optimizer):
+    """A schedule of a library, made of a tree (name, argument...) of schedules."""
+    name, *arguments = tree
+    if name in ("SequentialLR", "ChainedScheduler"):
+        arguments[0] = [scheduled(library, one, optimizer) for one in arguments[0]]
+    schedule = getattr(library.optim.lr_scheduler, name, None) or getattr(library.optim.swa_utils, name)
+    return schedule(arguments[0]) if name == "ChainedScheduler" else schedule(optimizer, *arguments)
+
+
+def rated(library, tree):
+    optimizer = library.optim.SGD([library.zeros(2, requires_grad=True)], lr=0.1, momentum=0.9)
+    return optimizer, scheduled(library, tree, optimizer)
+
+
+def rates(schedule, optimizer, steps):
+    """The rate now, and after each of so many steps."""
+    found = [optimizer.param_groups[0]["lr"]]
+    for i in range(steps):
+        schedule.step(*[1.0 + i % 3] * (type(schedule).__name__ == "ReduceLROnPlateau"))
+        found.append(optimizer.param_groups[0]["lr"])
+    return found
+
+
+def test_every_schedule_is_in_the_table():
+    named = {n for n, s in vars(optim.lr_scheduler).items() if isinstance(s, type) and issubclass(s, LRScheduler) and n[0] != "_"}
+    assert named - {"LRScheduler"} <= {tree[0] for tree in TREES.values()}
+
+
+@pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
+@pytest.mark.parametrize("steps", [2, 5, 9])
+def test_every_schedule_goes_on_from_a_file(tree, steps, tmp_path):
+    optimizer, schedule = rated(ml, tree)
+    whole = rates(schedule, optimizer, 16)
+    optimizer, schedule = rated(ml, tree)
+    rates(schedule, optimizer, steps)
+    ml.save({"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}, tmp_path / "state.safetensors")
+    state = ml.load(tmp_path / "state.safetensors")
+    optimizer, schedule = rated(ml, tree)
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    assert rates(schedule, optimizer, 16 - steps) == whole[steps:]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
+def test_schedules_are_pytorch_s_and_take_its_states(tree):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    theirs, their_schedule = rated(torch, tree)
+    ours, schedule = rated(ml, tree)
+    assert rates(schedule, ours, 16) == pytest.approx(rates(their_schedule, theirs, 16), rel=1e-12, abs=1e-15)
+    theirs, their_schedule = rated(torch, tree)
+    ours, schedule = rated(ml, tree)
+    rates(their_schedule, theirs, 5)
+    for group, other in zip(ours.param_groups, theirs.param_groups, strict=True):
+        group.update({k: v for k, v in other.items() if k in ("lr", "initial_lr", "momentum")})
+    schedule.load_state_dict(their_schedule.state_dict())
+    assert rates(schedule, ours, 11) == pytest.approx(rates(their_schedule, theirs, 11), rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize("tree, wanted", [          # PyTorch's
+    (TREES["sequential"], {0: 0.05, 7: 0.0225}), (TREES["sequential in sequential"], {0: 0.05}),
+    (TREES["chain in sequential"], {0: 0.018}), (TREES["sequential, from the second"], {0: 0.1, 1: 0.09})])
+def test_schedules_of_schedules_begin_as_pytorch_s(tree, wanted):
+    optimizer, schedule = rated(ml, tree)
+    found = rates(schedule, optimizer, 8)
+    assert {i: found[i] for i in wanted} == pytest.approx(wanted)
+
+
+def test_a_schedule_of_schedules_refuses_a_state_whole():
+    optimizer, schedule = rated(ml, TREES["sequential in sequential"])
+    state, before = copy.deepcopy(schedule.state_dict()), schedule.state_dict()
+    state["last_epoch"] = 5
+    state["schedulers"][0]["last_epoch"] = 5
+    del state["schedulers"][1]["gamma"]
+    with pytest.raises(ValueError, match="StepLR.load_state_dict: expected .*gamma"):
+        schedule.load_state_dict(state)
+    assert schedule.state_dict() == before
+
+
 # ---- clipping ----
 
 def test_clipping_details():

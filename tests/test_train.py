@@ -142,6 +142,38 @@ def test_without_test_data_or_metrics():
     assert trainer.best() == min(history, key=lambda r: r["train_loss"])
 
 
+@pytest.mark.parametrize("tested", [True, False])
+def test_a_plateau_is_told_the_loss(tested):
+    trainer, told = make(), []
+    schedule = trainer.scheduler = ml.optim.lr_scheduler.ReduceLROnPlateau(trainer.optimizer, patience=0, threshold=1e9,
+                                                                           threshold_mode="abs")
+    schedule.is_better = lambda loss, best: told.append(loss)
+    trainer.test_loader = trainer.test_loader if tested else None
+    history = trainer.fit(2)
+    assert told == [record["test_loss" if tested else "train_loss"] for record in history]
+    assert [record["lr"] for record in history] == pytest.approx([0.05, 0.005])
+
+
+def test_an_optimizer_that_needs_a_closure_is_refused():
+    model = ml.Linear(2, 3)
+    with pytest.raises(TypeError, match="Trainer: expected an optimizer whose step.. needs no closure, got LBFGS"):
+        Trainer(model, ml.CrossEntropyLoss(), ml.optim.LBFGS(model.parameters()), DataLoader(blobs(), 8))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_milestones_are_the_same_after_a_checkpoint(tmp_path, inside):
+    def trainer(out=None):
+        made, schedules = make(out), ml.optim.lr_scheduler
+        steps = schedules.MultiStepLR(made.optimizer, [1, 2, 3])
+        made.scheduler = schedules.SequentialLR(made.optimizer, [steps], []) if inside else steps
+        return made
+    whole = trainer().fit(5)
+    trainer(tmp_path).fit(2)
+    resumed = trainer(tmp_path)
+    resumed.resume()
+    assert [record["lr"] for record in resumed.fit(5)] == [record["lr"] for record in whole]
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 4])
 def test_resumed_after_an_epoch_to_the_same_bits(tmp_path, epochs):
     whole = make()

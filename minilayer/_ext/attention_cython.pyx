@@ -5,7 +5,6 @@ What differs from the reference: the (T, S) matrix is never held, and values are
 have any strides; in what is written the last axis must lie without gaps. Results do not depend on the number of threads.
 """
 cimport numpy as cnp
-from libc.stdint cimport int64_t
 
 from minilayer._ext.runtime cimport describe, launch, ml_array, ml_kernel, ml_runtime, runtime
 

@@ -114,7 +114,8 @@ def binary_cross_entropy_with_logits(x, target, pos_weight, y, *, scale=1.0):
 
 def binary_cross_entropy_with_logits_backward(x, target, pos_weight, dy, dx, dtarget, *, scale=1.0):
     """dloss/dx = (p target + 1 - target) sigmoid(x) - p target; dloss/dtarget = (p - 1) log(1 + e^-x) - x"""
-    backward("binary_cross_entropy_with_logits_backward", K.binary_cross_entropy_with_logits_backward, x, target, pos_weight, dy, dx, dtarget, 0, scale)
+    backward("binary_cross_entropy_with_logits_backward", K.binary_cross_entropy_with_logits_backward, x, target, pos_weight,
+             dy, dx, dtarget, 0, scale)
 
 
 def kl_div(x, target, y, *, scale=1.0):

@@ -38,6 +38,9 @@ cdef int fill(pool_settings *s, str name, kernel, stride, padding, dilation) exc
         if s.kernel[i] < 1 or s.stride[i] < 1 or s.dilation[i] < 1 or s.padding[i] < 0:
             raise ValueError(f"{name}: expected kernel, stride and dilation of at least 1 and padding of at least 0, got "
                              f"kernel={kernel}, stride={stride}, padding={padding}, dilation={dilation}")
+        if max(s.kernel[i], s.stride[i], s.padding[i], s.dilation[i]) >= 2147483648:    # products fit in 64 bits
+            raise ValueError(f"{name}: expected kernel, stride, padding and dilation below 2**31, got kernel={kernel}, "
+                             f"stride={stride}, padding={padding}, dilation={dilation}")
     return 0
 
 
@@ -59,7 +62,10 @@ cdef int places(str name, ml_kernel entry, first, second, third) except -1:
     describe(first, &a[0], 0, name)
     describe(second, &a[1], 1, name)
     describe(third, &a[2], 2, name)
-    return launch(name, entry, a, &s, a[0].size + a[2].size)
+    try:
+        return launch(name, entry, a, &s, a[0].size + a[2].size)
+    except IndexError as error:
+        raise IndexError(f"{error}, got {second.min()} .. {second.max()}") from None
 
 
 def max_pool_backward(dy, index, dx):

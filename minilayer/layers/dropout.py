@@ -82,7 +82,7 @@ class AlphaDropout(_Dropout):
 
     y = a x + b, or a (-1.758) + b, with a = ((1 - p) (1 + p 1.758^2))^(-1/2) and b = 1.758 a p.
 
-    Shapes: any -> the same. Arguments as Dropout's.
+    Shapes: any -> the same. Arguments as Dropout's, but `inplace` does nothing, as in PyTorch (F.alpha_dropout heeds it).
     Paper: Klambauer et al., Self-normalizing neural networks, 2017.
 
     >>> AlphaDropout(0.2)(ones(4, 5)).shape
@@ -90,13 +90,13 @@ class AlphaDropout(_Dropout):
     """
 
     def forward(self, x):
-        return F.alpha_dropout(x, self.p, self.training, self.inplace, self.rng)
+        return F.alpha_dropout(x, self.p, self.training, rng=self.rng)
 
 
 class FeatureAlphaDropout(_Dropout):
     """AlphaDropout of whole channels at a time.
 
-    Shapes: x (B, C, *) -> the same. Arguments as Dropout's.
+    Shapes: x (B, C, *) -> the same. Arguments as AlphaDropout's (F.feature_alpha_dropout heeds `inplace`).
     Paper: Klambauer et al., Self-normalizing neural networks, 2017.
 
     >>> FeatureAlphaDropout(0.2)(ones(4, 5, 6)).shape
@@ -104,4 +104,4 @@ class FeatureAlphaDropout(_Dropout):
     """
 
     def forward(self, x):
-        return F.feature_alpha_dropout(x, self.p, self.training, self.inplace, self.rng)
+        return F.feature_alpha_dropout(x, self.p, self.training, rng=self.rng)

@@ -499,6 +499,8 @@ def lerp(input, end, weight):
     """input + weight (end - input): on the way from one to the other"""
     expect_tensor("lerp", input)
     expect_tensor("lerp", end)
+    if input.array.dtype.kind != "f":
+        raise TypeError(f"lerp: expected float32 or float64, got {input.array.dtype}; convert it with .float()")
     if not isinstance(weight, TensorBase):          # from the nearer end, so that weight 1 gives `end` itself
         return input + (end - input) * weight if builtins.abs(weight) < 0.5 else end - (end - input) * (1 - weight)
     return where(weight.abs() < 0.5, input + weight * (end - input), end - (end - input) * (1 - weight))

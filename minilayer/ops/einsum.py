@@ -52,11 +52,12 @@ def einsum(equation, *operands):
                 sizes[n] = max(size, sizes[n]) if size and sizes[n] else 0
     parts = [_plain(x, names) for x, names in zip(operands, named, strict=True)]
     value, names = parts[0]
-    if len(parts) == 1:
-        value, names = _summed(value, names, [n for n in names if n not in wanted])
+    gone = [n for n in names if n not in wanted]
+    if len(parts) == 1 and gone:                # integers are summed in int64, as by sum
+        value, names = value.sum([names.index(n) for n in gone]), [n for n in names if n in wanted]
     for i, (other, others) in enumerate(parts[1:], 2):
         later = set(wanted).union(*[n for _, n in parts[i:]])
-        value, names = _pair(value, names, other, others, later, sizes)
+        value, names = _pair(value, names, other, others, later)
     value, names = _summed(value, names, [n for n in names if n not in wanted])
     value = value.permute([names.index(n) for n in wanted if n in names])
     return value.expand([sizes[n] for n in wanted]) if value.array.shape != tuple([sizes[n] for n in wanted]) else value
@@ -116,7 +117,12 @@ def _summed(x, names, gone):
     return (y if y.array.dtype == dtype else y.to(dtype)), [n for n in names if n not in gone]
 
 
-def _pair(a, p, b, q, later, sizes):
+def _sizes(x, axes, of):
+    """The sizes of some of a tensor's axes, by name."""
+    return [x.array.shape[axes.index(n)] for n in of]
+
+
+def _pair(a, p, b, q, later):
     """The product of two operands with axes p and q, summed over what is not wanted later: (tensor, its axes)."""
     a, p = _summed(a, p, [n for n in p if n not in later and n not in q])
     b, q = _summed(b, q, [n for n in q if n not in later and n not in p])
@@ -135,21 +141,19 @@ def _pair(a, p, b, q, later, sizes):
     rows, columns = [n for n in p if n not in q], [n for n in q if n not in p]
     names = batch + rows + columns
 
-    def size(x, axes, of):
-        return [x.array.shape[axes.index(n)] for n in of]
     if not inner:                               # nothing to sum: element by element
         x = a.permute([p.index(n) for n in batch + rows])
         y = b.permute([q.index(n) for n in batch + columns])
-        x = x.reshape(size(a, p, batch + rows) + [1] * len(columns))
-        y = y.reshape(size(b, q, batch) + [1] * len(rows) + size(b, q, columns))
+        x = x.reshape(_sizes(a, p, batch + rows) + [1] * len(columns))
+        y = y.reshape(_sizes(b, q, batch) + [1] * len(rows) + _sizes(b, q, columns))
         return x * y, names
-    groups = size(a, p, batch)
+    groups = _sizes(a, p, batch)
     x = a.permute([p.index(n) for n in batch + rows + inner])
     y = b.permute([q.index(n) for n in batch + inner + columns])
-    k = _size(size(a, p, inner))
-    x = x.reshape([*groups, _size(size(a, p, rows)), k])
-    y = y.reshape([*groups, k, _size(size(b, q, columns))])
-    return (x @ y).reshape(groups + size(a, p, rows) + size(b, q, columns)), names
+    k = _size(_sizes(a, p, inner))
+    x = x.reshape([*groups, _size(_sizes(a, p, rows)), k])
+    y = y.reshape([*groups, k, _size(_sizes(b, q, columns))])
+    return (x @ y).reshape(groups + _sizes(a, p, rows) + _sizes(b, q, columns)), names
 
 
 def tensordot(a, b, dims=2):

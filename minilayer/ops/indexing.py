@@ -886,6 +886,8 @@ def index_select(x, dim, index):
     if index.array.dtype not in (int64, int32):
         raise TypeError(f"index_select: expected int64 or int32 as index, got {index.array.dtype}; use .long()")
     _refuse_negative("index_select", index.array, axis, x.array.shape[axis] if x.array.ndim else 1)
+    if not x.array.ndim:
+        return getitem(x.reshape(1), (index.reshape(-1),)).reshape(())
     return getitem(x, (slice(None),) * axis + (index.reshape(-1),))
 
 

@@ -8,6 +8,19 @@ from minilayer.tape import Cost, Op, apply, elementwise_cost, expect_tensor
 indexing = family("indexing")
 padding = family("padding")
 
+_LIMIT = 2**31                  # of every amount
+_ELEMENTS = 2**40               # of a result
+
+
+def _result(shape, x):
+    """An unset result."""
+    try:
+        if _count(shape) <= _ELEMENTS:
+            return empty(shape, x.dtype, x)
+    except MemoryError:
+        pass
+    raise MemoryError(f"pad: no memory for a result of shape {shape} and {x.dtype}; add fewer elements")
+
 
 class Pad(Op):
     """y = x with `before` and `after` more elements of one value along each axis; dx = dy's inner part."""
@@ -20,7 +33,7 @@ class Pad(Op):
 
     def forward(self, node, x):
         self._inner = tuple([slice(b, b + n) for b, n in zip(self.before, x.shape, strict=True)])
-        y = empty(tuple([b + n + a for b, n, a in zip(self.before, x.shape, self.after, strict=True)]), x.dtype, x)
+        y = _result(tuple([b + n + a for b, n, a in zip(self.before, x.shape, self.after, strict=True)]), x)
         indexing.on(y).fill(y, value=self.value)
         indexing.on(y).copy(x, y[(*self._inner, Ellipsis)])
         return y
@@ -54,7 +67,7 @@ class EdgePad(Op):
         self._before = x.shape
         n, x = len(self.before), contiguous(x)
         sizes = [b + size + a for b, size, a in zip(self.before, x.shape[-n:], self.after)]
-        y = empty((*x.shape[:-n], *sizes), x.dtype, x)
+        y = _result((*x.shape[:-n], *sizes), x)
         padding.on(x).pad(self.volume(x), self.volume(y), before=(0,) * (3 - n) + self.before, mode=self.mode)
         return y
 
@@ -101,9 +114,25 @@ def _amounts(pad):
     for v in pad:
         if not hasattr(v, "__index__") or isinstance(v, bool):
             raise TypeError(f"pad: expected integers, got {v!r}")
-        if not -2**63 <= v.__index__() < 2**63:
-            raise ValueError(f"pad: expected integers of 64 bits, got {v}")
+        if not -_LIMIT < v.__index__() < _LIMIT:
+            raise ValueError(f"pad: expected integers between -2**31 and 2**31, got {v}")
     return [v.__index__() for v in pad]
+
+
+def _value(value, dtype):
+    """`value` as a Python number that `dtype` can hold."""
+    try:
+        number = value if isinstance(value, int) and dtype.kind != "f" else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or isinstance(value, str):
+        raise TypeError(f"pad: expected value to be a number, got {value!r}")
+    if dtype.kind in "iu":
+        bits = 8 * dtype.itemsize - (dtype.kind == "i")
+        if not (-2**bits if dtype.kind == "i" else 0) <= number < 2**bits:
+            raise ValueError(f"pad: expected a value that {dtype} holds, got {value!r}; convert the input with .float()")
+        return int(number)
+    return number
 
 
 def pad(x, pad, mode="constant", value=None):
@@ -142,7 +171,8 @@ def _padded(x, before, after, mode, value):
     """`pad` by amounts of 0 or more for the last axes."""
     missing = x.array.ndim - len(before)
     if mode == "constant":
-        return apply(Pad((0,) * missing + before, (0,) * missing + after, value or 0), x)
+        value = 0 if value is None else _value(value, x.array.dtype)
+        return apply(Pad((0,) * missing + before, (0,) * missing + after, value), x)
     if value is not None:
         raise ValueError(f"pad: expected no value with mode {mode!r}, got {value!r}")
     if len(before) > 3:

@@ -17,6 +17,10 @@ from minilayer.tape import Cost, Op, apply, expect_tensor
 kernels = family("pool")
 indexing = family("indexing")
 
+_LIMIT = 2**31                  # of every size and setting: the kernels multiply pairs of them in 64 bits
+_ELEMENTS = 2**40               # of a result
+_PADDING = 2**20                # more than this only for larger inputs: kernels write padding out
+
 _SIZES = {1: "an integer", 2: "an integer or a pair (height, width)", 3: "an integer or three (depth, height, width)"}
 _SHAPES = {1: ("sequences", "length"), 2: ("images", "height, width"), 3: ("volumes", "depth, height, width")}
 
@@ -33,6 +37,8 @@ def _sizes(name, what, value, minimum, n):
             raise TypeError(f"{name}: expected {what} to be {_SIZES[n]}, got {value!r}")
         if v < minimum:
             raise ValueError(f"{name}: expected {what} of at least {minimum}, got {value!r}")
+        if v.__index__() >= _LIMIT:
+            raise ValueError(f"{name}: expected {what} below 2**31, got {value!r}")
     return tuple([v.__index__() for v in values]) * (n // len(values))
 
 
@@ -75,11 +81,40 @@ def _counts(name, shape, kernel, stride, padding, dilation, ceil_mode):
         n = (room + (s - 1 if ceil_mode else 0)) // s + 1
         if ceil_mode and (n - 1) * s >= H + p:
             n -= 1
+        if p > max(H, _PADDING):
+            raise ValueError(f"{name}: expected padding of at most 2**20 or the input's size, got {padding} for shape "
+                             f"{shape}")
         if n < 1:
             raise ValueError(f"{name}: expected an input at least as large as a window, got shape {shape} for "
                              f"kernel_size={kernel}, padding={padding}, dilation={dilation}; use a smaller kernel")
         counts.append(n)
     return tuple(counts)
+
+
+def _fitted(shape, counts, kernel, stride, padding, dilation=None):
+    """The settings of a volume that say the same with as little as possible beyond the input, for the kernels: a window's
+    places that none of them has inside the input are left out (of an average: inside the padding, which it counts), and a
+    single window needs no wide stride."""
+    n = len(kernel)
+    dilations = (1,) * n if dilation is None else dilation
+    kernels = tuple([min(k, H + 2 * p if dilation is None else -(-(H + p) // d))
+                     for k, H, p, d in zip(kernel, shape[-n:], padding, dilations)])
+    fitted = {"kernel": _triple(kernels, 1), "padding": _triple(padding, 0),
+              "stride": _triple(tuple([s if count > 1 or s <= k else 1 for s, k, count in zip(stride, kernels, counts)]),
+                                1)}
+    if dilation is not None:
+        fitted["dilation"] = _triple(tuple([d if k > 1 else 1 for d, k in zip(dilation, kernels)]), 1)
+    return fitted
+
+
+def _result(name, shape, x):
+    """An unset result; `name` is for the error."""
+    try:
+        if _product(shape) <= _ELEMENTS:
+            return empty(shape, x.dtype, x)
+    except MemoryError:
+        pass
+    raise MemoryError(f"{name}: no memory for a result of shape {shape} and {x.dtype}; ask for a smaller size")
 
 
 class _Pool(Op):
@@ -109,7 +144,7 @@ class _Largest(_Pool):
 
     def pool(self, node, x, sizes, run, *more, **settings):
         x = contiguous(x)
-        y = empty((*x.shape[:-self.n], *sizes), x.dtype, x)
+        y = _result(self.name, (*x.shape[:-self.n], *sizes), x)
         index = empty(y.shape, int64, x) if self.indices or node.recording else None
         run(self.volume(x), *more, self.volume(y), None if index is None else self.volume(index), **settings)
         self._shape = x.shape
@@ -143,9 +178,8 @@ class MaxPool(_Largest):
     def forward(self, node, x):
         _check(self.name, x, self.n)
         sizes = _counts(self.name, x.shape, self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode)
-        return self.pool(node, x, sizes, kernels.on(x).max_pool, kernel=_triple(self.kernel, 1),
-                         stride=_triple(self.stride, 1), padding=_triple(self.padding, 0),
-                         dilation=_triple(self.dilation, 1))
+        fitted = _fitted(x.shape, sizes, self.kernel, self.stride, self.padding, self.dilation)
+        return self.pool(node, x, sizes, kernels.on(x).max_pool, **fitted)
 
     def backward(self, node, dy, dindex=None):
         return self.scatter(node, dy)
@@ -243,8 +277,14 @@ class MaxUnpool(_Pool):
             raise ValueError(f"{self.name}: expected int64 indices of the input's shape {x.shape}, as max_pool{self.n}d "
                              f"gives with return_indices=True, got {index.dtype} of shape {index.shape}")
         x, index = contiguous(x), contiguous(index)
-        y = empty((*x.shape[:-self.n], *self.output_size), x.dtype, x)
-        kernels.on(x).max_unpool(self.volume(x), self.volume(index), self.volume(y))
+        y = _result(self.name, (*x.shape[:-self.n], *self.output_size), x)
+        try:
+            kernels.on(x).max_unpool(self.volume(x), self.volume(index), self.volume(y))
+        except IndexError as error:
+            got = str(error).rpartition(", got ")[2]
+            raise IndexError(f"{self.name}: expected indices in [0, {_product(self.output_size)}), the places of "
+                             f"output_size={self.output_size}, got {got}; pass the size of the pooling's input as "
+                             "output_size") from None
         node.save(index)                                    # dx comes from there
         return y
 
@@ -339,14 +379,14 @@ class AvgPool(_Pool):
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
-        self._settings = {"kernel": _triple(kernel, 1), "stride": _triple(stride, 1), "padding": _triple(padding, 0),
-                          "count_include_pad": count_include_pad, "divisor_override": divisor_override}
 
     def forward(self, node, x):
         _check(self.name, x, self.n)
         x = contiguous(x)
         sizes = _counts(self.name, x.shape, self.kernel, self.stride, self.padding, (1,) * self.n, self.ceil_mode)
-        y = empty((*x.shape[:-self.n], *sizes), x.dtype, x)
+        y = _result(self.name, (*x.shape[:-self.n], *sizes), x)
+        self._settings = {**_fitted(x.shape, sizes, self.kernel, self.stride, self.padding),
+                          "count_include_pad": self.count_include_pad, "divisor_override": self.divisor_override}
         kernels.on(x).avg_pool(self.volume(x), self.volume(y), **self._settings)
         self._shape = x.shape
         return y
@@ -377,7 +417,7 @@ class AdaptiveAvgPool(_Pool):
     def forward(self, node, x):
         _check(self.name, x, self.n)
         x = contiguous(x)
-        y = empty((*x.shape[:-self.n], *_filled(self.output_size, x.shape)), x.dtype, x)
+        y = _result(self.name, (*x.shape[:-self.n], *_filled(self.output_size, x.shape)), x)
         kernels.on(x).adaptive_avg_pool(self.volume(x), self.volume(y))
         self._shape = x.shape
         return y
@@ -476,6 +516,8 @@ def _avg_pool(n, x, kernel_size, stride, padding, ceil_mode, count_include_pad, 
             raise TypeError(f"{name}: expected divisor_override to be an integer or None, got {divisor_override!r}")
         if divisor_override == 0:
             raise ValueError(f"{name}: expected divisor_override other than 0, got 0")
+        if not -_LIMIT < divisor_override.__index__() < _LIMIT:
+            raise ValueError(f"{name}: expected divisor_override between -2**31 and 2**31, got {divisor_override}")
         divisor_override = divisor_override.__index__()
     return apply(AvgPool(kernel, stride, padding, bool(ceil_mode), bool(count_include_pad), divisor_override), x)
 
@@ -504,9 +546,12 @@ def avg_pool3d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_in
 def _lp_pool(n, x, norm_type, kernel_size, stride, ceil_mode):
     name = f"lp_pool{n}d"
     expect_tensor(name, x)
+    _check(name, x.array, n)
     if isinstance(norm_type, bool) or not isinstance(norm_type, (int, float)) or norm_type == 0:
         raise ValueError(f"{name}: expected norm_type to be a number other than 0, got {norm_type!r}")
-    kernel = _sizes(name, "kernel_size", kernel_size, 1, n)
+    if isinstance(norm_type, int) and not -_LIMIT < norm_type < _LIMIT:
+        raise ValueError(f"{name}: expected norm_type between -2**31 and 2**31, or inf, got {norm_type!r}")
+    kernel, stride, _, _ = _windows(name, kernel_size, stride, 0, 1, n)
     if norm_type in (_inf, -_inf):
         y = _max_pool(n, abs(x) if norm_type > 0 else -abs(x), kernel, stride, 0, 1, ceil_mode, False)
         return y if norm_type > 0 else -y

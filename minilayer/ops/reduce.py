@@ -566,13 +566,18 @@ def _place(name, x, dim, keepdim, op):
 def any(x, dim=None, keepdim=False):
     """Is any element over `dim` not 0?"""
     expect_tensor("any", x)
-    return apply(Any(normalize_axes("any", dim, x.array.ndim), keepdim), x)
+    return _as_asked(apply(Any(normalize_axes("any", dim, x.array.ndim), keepdim), x), x)
+
+
+def _as_asked(y, x):
+    """An answer as bool; of uint8, which was bool before there was one, as uint8."""
+    return cast_tensor(y, x.array.dtype) if x.array.dtype.kind == "u" else y
 
 
 def all(x, dim=None, keepdim=False):
     """Are all elements over `dim` not 0?"""
     expect_tensor("all", x)
-    return apply(All(normalize_axes("all", dim, x.array.ndim), keepdim), x)
+    return _as_asked(apply(All(normalize_axes("all", dim, x.array.ndim), keepdim), x), x)
 
 
 def cumsum(x, dim, *, dtype=None):
@@ -707,6 +712,7 @@ def cov(x, *, correction=1, fweights=None, aweights=None):
     expect_tensor("cov", x)
     if fweights is not None or aweights is not None:
         raise ValueError("cov: expected fweights and aweights to be None: minilayer has no weighted covariance")
+    x = x if x.array.dtype.kind == "f" else x.float()
     if x.array.ndim > 2:
         raise ValueError(f"cov: expected at most 2 dimensions, got shape {x.array.shape}")
     rows = x.reshape(1, -1) if x.array.ndim < 2 else x

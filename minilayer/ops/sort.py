@@ -151,7 +151,9 @@ def _median(name, x, dim, keepdim):
     expect_tensor(name, x)
     if dim is None:
         if not x.array.size:
-            raise ValueError(f"{name}: expected at least one element, got shape {x.array.shape}")
+            if x.array.dtype.kind != "f":
+                raise ValueError(f"{name}: expected at least one element, got shape {x.array.shape}")
+            return wrap(full((), float("nan"), x.array.dtype, x.array))
         return _median(name, x.reshape(-1), 0, False).values
     axis = normalize_axis(name, dim, x.array.ndim)
     if not x.array.ndim:
@@ -376,6 +378,8 @@ def histc(x, bins=100, min=0, max=0):
     x = x.detach().reshape(-1)
     if min == max and x.array.size:
         min, max = float(x.min().item()), float(x.max().item())
+        if not max - min < float("inf"):
+            raise ValueError(f"histc: expected a finite range, got {min} to {max}; give min and max")
     if min == max:
         min, max = min - 1, max + 1
     inside = x[(x >= min) & (x <= max)]

@@ -462,9 +462,6 @@ def heaviside(x, values):
     if x.array.dtype != values.array.dtype:
         raise TypeError(f"heaviside: expected tensors of one dtype, got {x.array.dtype} and {values.array.dtype}; "
                         "convert one with .to(other.dtype)")
-    dtype = x.array.dtype
     shape = broadcast_shapes("heaviside", x.array.shape, values.array.shape)
-    step = cast_tensor((x > 0) | x.isnan(), dtype).expand(shape).clone().detach()
-    above = step.masked_fill((x == 0).expand(shape), 0)
-    return above + values.detach() * cast_tensor(x == 0, dtype)
-
+    x, values = x.detach().expand(shape), values.detach().expand(shape)
+    return cast_tensor(x > 0, x.array.dtype) + values.masked_fill(x != 0, 0)

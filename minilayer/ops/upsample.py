@@ -19,6 +19,9 @@ kernels = family("upsample")
 # mode -> the numbers of axes it is for
 MODES = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3), "area": (1, 2, 3), "linear": (1,), "bilinear": (2,),
          "trilinear": (3,), "bicubic": (2,), "lanczos": (2,)}
+_LIMIT = 2**31                  # of every size and factor
+_ELEMENTS = 2**40               # of a result
+_CACHED = 2**16                 # elements of an axis whose table is kept
 INTERPOLATING = ("linear", "bilinear", "trilinear", "bicubic", "lanczos")
 
 
@@ -113,8 +116,9 @@ class Resize(Op):
         """For each axis (places, weights), or (None, None) where it stays as it is."""
         scales = self.scales or (None,) * len(self.size)
         mode = "image" if self.mode == "nearest" and len(self.size) == 2 else self.mode
-        found = [_table(mode, n, m, s, self.align_corners, self.antialias, dtype.name)
-                 for n, m, s in zip(shape[2:], self.size, scales)]
+        found = [(_table if max(n, m) <= _CACHED else _table.__wrapped__)(
+            mode, n, m, s, self.align_corners, self.antialias, dtype.name)
+            for n, m, s in zip(shape[2:], self.size, scales)]
         return [(None, None) if t is None else t for t in found]
 
     def steps(self, x_shape, y_shape, like):
@@ -139,7 +143,7 @@ class Resize(Op):
         self._steps = self.steps(x.shape, shape, x)
         x = contiguous(x)
         for before, after, *tables in self._steps:
-            y = empty(after, x.dtype, x)
+            y = _result("interpolate", after, x)
             kernels.on(x).resize(x.reshape(before), y, *tables)
             x = y
         return x.reshape(shape)
@@ -188,6 +192,16 @@ class ResizeGradient(Op):
 
 # ---- functions ----
 
+def _result(name, shape, x):
+    """An unset result; `name` is for the error."""
+    try:
+        if _count(shape) <= _ELEMENTS:
+            return empty(shape, x.dtype, x)
+    except MemoryError:
+        pass
+    raise MemoryError(f"{name}: no memory for a result of shape {shape} and {x.dtype}; ask for a smaller size")
+
+
 def _several(name, what, value, n, kind, expected):
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
     if len(values) != n:
@@ -198,6 +212,8 @@ def _several(name, what, value, n, kind, expected):
             raise TypeError(f"{name}: expected {what} to be {expected}, got {value!r}")
         if not v > 0:
             raise ValueError(f"{name}: expected {what} above 0, got {value!r}")
+        if v >= _LIMIT:
+            raise ValueError(f"{name}: expected {what} below 2**31, got {value!r}")
     return values
 
 
@@ -250,8 +266,12 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
         if 0 in size:
             raise ValueError(f"interpolate: expected a scale_factor that leaves at least one element an axis, got "
                              f"{scale_factor!r} for shape {array.shape}")
+        if max(size) >= _LIMIT:
+            raise ValueError(f"interpolate: expected a scale_factor that leads to a size below 2**31, got {scale_factor!r} "
+                             f"for shape {array.shape}")
         if recompute_scale_factor or mode == "area":
             scales = None
+    _result("interpolate", (*array.shape[:2], *size), array)        # (before its tables, which are smaller)
     op = Resize(mode, size, scales, bool(align_corners), bool(antialias))
     if all(t[0] is None for t in op.tables(array.shape, array.dtype)):
         return x.clone()
@@ -275,12 +295,15 @@ def upsample_bilinear(x, size=None, scale_factor=None):
 
 # ---- elements in another order ----
 
-def _factor(name, what, value, x, axes):
+def _factor(name, what, value, x, axes, power):
+    """An integer of at least 1 and below 2^power."""
     expect_tensor(name, x)
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name}: expected {what} to be an integer, got {value!r}")
     if value < 1:
         raise ValueError(f"{name}: expected {what} of at least 1, got {value}")
+    if value.__index__() >= 2**power:
+        raise ValueError(f"{name}: expected {what} below 2**{power}, got {value}")
     if x.array.ndim < axes:
         raise ValueError(f"{name}: expected at least {axes} dimensions, got shape {x.array.shape}")
     return value.__index__()
@@ -292,7 +315,7 @@ def pixel_shuffle(x, upscale_factor):
     Shi et al., Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural
     network, 2016.
     """
-    r = _factor("pixel_shuffle", "upscale_factor", upscale_factor, x, 3)
+    r = _factor("pixel_shuffle", "upscale_factor", upscale_factor, x, 3, 16)
     *lead, channels, H, W = x.array.shape
     if channels % (r * r):
         raise ValueError(f"pixel_shuffle: expected channels divisible by upscale_factor^2 = {r * r}, got shape "
@@ -304,7 +327,7 @@ def pixel_shuffle(x, upscale_factor):
 
 def pixel_unshuffle(x, downscale_factor):
     """(*, C, H r, W r) as (*, C r^2, H, W): `pixel_shuffle` undone, r = downscale_factor."""
-    r = _factor("pixel_unshuffle", "downscale_factor", downscale_factor, x, 3)
+    r = _factor("pixel_unshuffle", "downscale_factor", downscale_factor, x, 3, 16)
     *lead, C, H, W = x.array.shape
     if H % r or W % r:
         raise ValueError(f"pixel_unshuffle: expected height and width divisible by downscale_factor {r}, got shape "
@@ -319,7 +342,7 @@ def channel_shuffle(x, groups):
 
     Zhang et al., ShuffleNet: an extremely efficient convolutional neural network for mobile devices, 2018.
     """
-    g = _factor("channel_shuffle", "groups", groups, x, 3)
+    g = _factor("channel_shuffle", "groups", groups, x, 3, 31)
     B, C, *rest = x.array.shape
     if C % g:
         raise ValueError(f"channel_shuffle: expected channels divisible by groups {g}, got shape {x.array.shape}")

@@ -33,7 +33,8 @@ class Adafactor(CountingOptimizer):
         for option in ("lr", "weight_decay"):
             check_number(name, option, group[option])
         check_number(name, "d", group["d"], low=1.0)
-        if not group["beta2_decay"] <= 0:
+        check_number(name, "beta2_decay", group["beta2_decay"], low=-math.inf)
+        if group["beta2_decay"] > 0:
             raise ValueError(f"{name}: expected beta2_decay of 0 or less, got {group['beta2_decay']}")
         eps = group["eps"]
         if not isinstance(eps, tuple) or len(eps) != 2:

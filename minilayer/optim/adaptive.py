@@ -95,6 +95,7 @@ class Adadelta(CountingOptimizer):
     def check(self, name, group):
         for option in ("lr", "eps", "weight_decay"):
             check_number(name, option, group[option])
+        check_number(name, "rho", group["rho"], low=-float("inf"))
         if not 0 <= group["rho"] <= 1:
             raise ValueError(f"{name}: expected rho in [0, 1], got {group['rho']}")
 

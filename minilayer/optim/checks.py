@@ -19,6 +19,22 @@ def check_pair(who, name, value, low=0.0, below=None):
         check_number(who, f"{name}[{i}]", number, low, below)
 
 
+def check_positive(who, name, value):
+    """A real number above 0."""
+    check_number(who, name, value)
+    if value == 0:
+        raise ValueError(f"{who}: expected {name} above 0, got {value}")
+
+
+def whole(who, name, value, least=1) -> int:
+    """A count: an integer, not below `least`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{who}: expected {name} to be an integer, got {value!r}")
+    if value < least:
+        raise ValueError(f"{who}: expected {name} of {least} or more, got {value}")
+    return int(value)
+
+
 def check_implementation(who, differentiable, capturable=False, foreach=None, fused=None):
     """PyTorch's switches between its implementations. There is one here: it is fused over all parameters, and reads
     what changes from arrays, so that it can be captured. It cannot be differentiated through."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from minilayer.device import device_of, to_device
 from minilayer.functional import cat
-from minilayer.optim.checks import check_number
+from minilayer.optim.checks import check_number, whole
 from minilayer.optim.optimizer import Optimizer
 from minilayer.state import enable_grad, no_grad
 from minilayer.tensor import Tensor
@@ -31,6 +31,7 @@ class LBFGS(Optimizer):
 
     def __init__(self, params, lr=1, max_iter=20, max_eval=None, tolerance_grad=1e-7, tolerance_change=1e-9,
                  history_size=100, line_search_fn=None):
+        whole("LBFGS", "max_iter", max_iter, least=0)
         super().__init__(params, dict(
             lr=lr, max_iter=max_iter, max_eval=max_iter * 5 // 4 if max_eval is None else max_eval,
             tolerance_grad=tolerance_grad, tolerance_change=tolerance_change, history_size=history_size,
@@ -39,8 +40,10 @@ class LBFGS(Optimizer):
             raise ValueError(f"LBFGS: expected all parameters in one group, got {len(self.param_groups)} groups")
 
     def check(self, name, group):
-        for option in ("lr", "max_iter", "max_eval", "tolerance_grad", "tolerance_change", "history_size"):
+        for option in ("lr", "tolerance_grad", "tolerance_change"):
             check_number(name, option, group[option])
+        for option, least in (("max_iter", 0), ("max_eval", 0), ("history_size", 1)):
+            whole(name, option, group[option], least)
         if group["line_search_fn"] not in (None, "strong_wolfe"):
             raise ValueError(f"{name}: expected line_search_fn None or 'strong_wolfe', got {group['line_search_fn']!r}")
 

@@ -8,14 +8,16 @@ import math
 from bisect import bisect_right
 from collections import Counter
 
-from minilayer.optim.checks import check_number
+from minilayer.optim.checks import check_number, check_positive, whole
 from minilayer.optim.optimizer import Optimizer
 
 
 class LRScheduler:
     """The base of schedules: counts epochs, and asks `get_lr()` for the rate of each group."""
     closed_form = None          # a method where the rates follow from the initial ones and last_epoch alone
-    KEPT_OUT: tuple = ("optimizer", "lr_lambdas", "scale_fn", "schedulers")     # of state_dict
+    KEPT_OUT: tuple = ("optimizer", "lr_lambdas", "scale_fn", "schedulers", "_is_initial")      # of state_dict
+    PYTORCH: dict = {}          # what PyTorch's state_dict calls an entry: our name
+    _is_initial = False         # is this the step that __init__ makes, or a schedule of schedules in its place?
 
     def __init__(self, optimizer, last_epoch: int = -1):
         name = type(self).__name__
@@ -30,9 +32,16 @@ class LRScheduler:
                                f"{last_epoch}; load the optimizer's state_dict first")
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
-        self._step_count = 0
         self._last_lr: list = []
-        self.step()
+        self._initial_step()
+
+    def _initial_step(self) -> None:
+        """Set the rates to begin with."""
+        self._step_count, self._is_initial = 0, True
+        try:
+            self.step()
+        finally:
+            self._is_initial = False
 
     def get_lr(self) -> list:
         """The rate of each group in epoch `last_epoch`."""
@@ -45,6 +54,9 @@ class LRScheduler:
     def step(self, epoch=None) -> None:
         """Begin the next epoch, or the one named."""
         self._step_count += 1
+        self._go(epoch)
+
+    def _go(self, epoch) -> None:
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         rates = self.closed_form() if epoch is not None and self.closed_form is not None else self.get_lr()
         self._set(rates)
@@ -63,11 +75,16 @@ class LRScheduler:
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Go on from where `state_dict` was called. Load the optimizer's too: it holds the current rates."""
+        vars(self).update(self._fitting(state_dict))
+
+    def _fitting(self, state_dict) -> dict:
+        """The entries of `state_dict` under our names. Raises where one is missing; others are left aside."""
         expected = set(self.state_dict())
-        if not isinstance(state_dict, dict) or not expected <= set(state_dict) | set(self.KEPT_OUT):
+        given = ({self.PYTORCH.get(k, k): v for k, v in state_dict.items()} if isinstance(state_dict, dict) else {})
+        if not expected <= set(given):
             raise ValueError(f"{type(self).__name__}.load_state_dict: expected {', '.join(sorted(expected))}, got "
-                             f"{sorted(map(str, state_dict)) if isinstance(state_dict, dict) else state_dict!r}")
-        vars(self).update({k: state_dict[k] for k in expected})
+                             f"{sorted(map(str, state_dict)) if isinstance(state_dict, dict) else repr(state_dict)}")
+        return {k: list(given[k]) if isinstance(given[k], list) else given[k] for k in expected}
 
 
 class LambdaLR(LRScheduler):
@@ -85,7 +102,7 @@ class MultiplicativeLR(LambdaLR):
     """lr_t = lr_(t-1) f(t); `lr_lambda` is f, or a list with one for each group."""
 
     def get_lr(self):
-        if self.last_epoch <= 0:
+        if self._is_initial:
             return self._now()
         return [lr * f(self.last_epoch) for lr, f in zip(self._now(), self.lr_lambdas, strict=True)]
 
@@ -94,7 +111,7 @@ class StepLR(LRScheduler):
     """Every `step_size` epochs the rate becomes gamma times what it was."""
 
     def __init__(self, optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1):
-        self.step_size, self.gamma = _whole("StepLR", "step_size", step_size), gamma
+        self.step_size, self.gamma = whole("StepLR", "step_size", step_size), gamma
         check_number("StepLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
@@ -112,13 +129,20 @@ class MultiStepLR(LRScheduler):
     """At each epoch of `milestones` the rate becomes gamma times what it was (twice so where one is named twice)."""
 
     def __init__(self, optimizer, milestones, gamma: float = 0.1, last_epoch: int = -1):
-        self.milestones = Counter(_whole("MultiStepLR", "milestones", m, least=0) for m in milestones)
+        self.milestones = Counter(_milestones("MultiStepLR", milestones))
         check_number("MultiStepLR", "gamma", gamma)
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
         return [lr * self.gamma ** self.milestones[self.last_epoch] for lr in self._now()]
+
+    def _fitting(self, state_dict):
+        found = super()._fitting(state_dict)            # (a file gives back a dict, JSON one of strings)
+        if not isinstance(found["milestones"], dict):
+            raise ValueError(f"MultiStepLR.load_state_dict: expected milestones as a dict from epoch to how often, got "
+                             f"{found['milestones']!r}")
+        return {**found, "milestones": Counter({int(m): int(n) for m, n in found["milestones"].items()})}
 
     def closed_form(self):
         passed = bisect_right(sorted(self.milestones.elements()), self.last_epoch)
@@ -130,6 +154,7 @@ class ConstantLR(LRScheduler):
 
     def __init__(self, optimizer, factor: float = 1 / 3, total_iters: int = 5, last_epoch: int = -1):
         self.factor, self.total_iters = _part("ConstantLR", "factor", factor), total_iters
+        check_number("ConstantLR", "total_iters", total_iters)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
@@ -153,18 +178,19 @@ class LinearLR(LRScheduler):
             raise ValueError("LinearLR: expected start_factor in (0, 1], got 0; the rate could never grow from it")
         self.start_factor = _part("LinearLR", "start_factor", start_factor)
         self.end_factor, self.total_iters = _part("LinearLR", "end_factor", end_factor), total_iters
+        check_number("LinearLR", "total_iters", total_iters)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
         t, rise = self.last_epoch, self.end_factor - self.start_factor
         if t == 0:
             return [lr * self.start_factor for lr in self._now()]
-        if t > self.total_iters:
+        if self._is_initial or t > self.total_iters:
             return self._now()
         return [lr * (1.0 + rise / (self.total_iters * self.start_factor + (t - 1) * rise)) for lr in self._now()]
 
     def closed_form(self):
-        part = min(self.total_iters, self.last_epoch) / self.total_iters
+        part = min(self.total_iters, self.last_epoch) / self.total_iters if self.total_iters else 1.0
         return [lr * (self.start_factor + (self.end_factor - self.start_factor) * part) for lr in self.base_lrs]
 
 
@@ -177,7 +203,7 @@ class ExponentialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
-        return self._now() if self.last_epoch == 0 else [lr * self.gamma for lr in self._now()]
+        return self._now() if self._is_initial else [lr * self.gamma for lr in self._now()]
 
     def closed_form(self):
         return [lr * self.gamma ** self.last_epoch for lr in self.base_lrs]
@@ -188,17 +214,19 @@ class PolynomialLR(LRScheduler):
 
     def __init__(self, optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1):
         self.total_iters, self.power = total_iters, power
+        check_number("PolynomialLR", "total_iters", total_iters)
+        check_number("PolynomialLR", "power", power)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
         t, n = self.last_epoch, self.total_iters
-        if t == 0 or t > n:
+        if self._is_initial or t > n:
             return self._now()
         return [lr * ((1.0 - t / n) / (1.0 - (t - 1) / n)) ** self.power for lr in self._now()]
 
     def closed_form(self):
-        return [lr * (1.0 - min(self.total_iters, self.last_epoch) / self.total_iters) ** self.power
-                for lr in self.base_lrs]
+        part = min(self.total_iters, self.last_epoch) / self.total_iters if self.total_iters else 1.0
+        return [lr * (1.0 - part) ** self.power for lr in self.base_lrs]
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -211,17 +239,15 @@ class CosineAnnealingLR(LRScheduler):
     """
 
     def __init__(self, optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1):
-        self.T_max, self.eta_min = _whole("CosineAnnealingLR", "T_max", T_max), eta_min
+        self.T_max, self.eta_min = whole("CosineAnnealingLR", "T_max", T_max), eta_min
         check_number("CosineAnnealingLR", "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
         t, period, low = self.last_epoch, self.T_max, self.eta_min
         now = self._now()
-        if t == 0:
+        if self._is_initial:
             return now
-        if self._step_count == 1:           # going on from a later epoch
-            return self.closed_form()
         if (t - 1 - period) % (2 * period) == 0:        # leaving the bottom, where the ratio below has no value
             return [lr + (base - low) * (1 - math.cos(math.pi / period)) / 2
                     for lr, base in zip(now, self.base_lrs, strict=True)]
@@ -240,8 +266,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     """
 
     def __init__(self, optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1):
-        self.T_0 = self.T_i = _whole("CosineAnnealingWarmRestarts", "T_0", T_0)
-        self.T_mult, self.eta_min = _whole("CosineAnnealingWarmRestarts", "T_mult", T_mult), eta_min
+        self.T_0 = self.T_i = whole("CosineAnnealingWarmRestarts", "T_0", T_0)
+        self.T_mult, self.eta_min = whole("CosineAnnealingWarmRestarts", "T_mult", T_mult), eta_min
         check_number("CosineAnnealingWarmRestarts", "eta_min", eta_min)
         self.T_cur = last_epoch
         super().__init__(optimizer, last_epoch)
@@ -306,6 +332,9 @@ class CyclicLR(_MomentumToo):
         lows = _each_group("CyclicLR", "base_lr", optimizer, base_lr)
         self.max_lrs = _each_group("CyclicLR", "max_lr", optimizer, max_lr)
         down = step_size_up if step_size_down is None else step_size_down
+        check_positive("CyclicLR", "step_size_up", step_size_up)
+        check_number("CyclicLR", "step_size_down", down)
+        check_number("CyclicLR", "gamma", gamma)
         self.total_size, self.step_ratio = float(step_size_up) + float(down), step_size_up / (step_size_up + down)
         self.mode, self.gamma, self.scale_fn = mode, gamma, scale_fn
         self.scale_mode = scale_mode if scale_fn is not None else "iterations" if mode == "exp_range" else "cycle"
@@ -333,8 +362,7 @@ class CyclicLR(_MomentumToo):
         if self.cycle_momentum:
             for group, low, top in zip(self.optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True):
                 self._set_momentum(group, top - (top - low) * height)
-        lows = self._now() if self._step_count == 1 and self.last_epoch == 0 else self.base_lrs
-        return [low + (top - low) * height for low, top in zip(lows, self.max_lrs, strict=True)]
+        return [low + (top - low) * height for low, top in zip(self.base_lrs, self.max_lrs, strict=True)]
 
 
 class OneCycleLR(_MomentumToo):
@@ -346,6 +374,7 @@ class OneCycleLR(_MomentumToo):
     back meanwhile, unless cycle_momentum=False.
     Smith and Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2017.
     """
+    PYTORCH = {"_schedule_phases": "phases", "_anneal_func_type": "anneal_strategy"}
 
     def __init__(self, optimizer, max_lr, total_steps=None, epochs=None, steps_per_epoch=None, pct_start: float = 0.3,
                  anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum=0.85, max_momentum=0.95,
@@ -354,14 +383,16 @@ class OneCycleLR(_MomentumToo):
         if total_steps is None and (epochs is None or steps_per_epoch is None):
             raise ValueError("OneCycleLR: expected total_steps, or epochs and steps_per_epoch, got neither")
         if total_steps is not None:
-            self.total_steps = _whole("OneCycleLR", "total_steps", total_steps)
+            self.total_steps = whole("OneCycleLR", "total_steps", total_steps)
         else:
-            self.total_steps = (_whole("OneCycleLR", "epochs", epochs)
-                                * _whole("OneCycleLR", "steps_per_epoch", steps_per_epoch))
+            self.total_steps = (whole("OneCycleLR", "epochs", epochs)
+                                * whole("OneCycleLR", "steps_per_epoch", steps_per_epoch))
         if isinstance(pct_start, bool) or not isinstance(pct_start, (int, float)) or not 0 <= pct_start <= 1:
             raise ValueError(f"OneCycleLR: expected pct_start in [0, 1], got {pct_start!r}")
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"OneCycleLR: expected anneal_strategy 'cos' or 'linear', got {anneal_strategy!r}")
+        check_positive("OneCycleLR", "div_factor", div_factor)
+        check_positive("OneCycleLR", "final_div_factor", final_div_factor)
         self.anneal_strategy, self.cycle_momentum = anneal_strategy, cycle_momentum
         rise, last = float(pct_start * self.total_steps) - 1, self.total_steps - 1
         if three_phase:         # (end of the phase, rate at its begin and end, momentum at its begin and end)
@@ -384,6 +415,12 @@ class OneCycleLR(_MomentumToo):
                 if cycle_momentum:
                     group["base_momentum"], group["max_momentum"] = lows[i], tops[i]
         super().__init__(optimizer, last_epoch)
+
+    def _fitting(self, state_dict):
+        found = super()._fitting(state_dict)
+        names = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")
+        return {**found, "phases": [tuple(p[n] for n in names) if isinstance(p, dict) else tuple(p)
+                                    for p in found["phases"]]}
 
     def _between(self, start, end, part):
         if self.anneal_strategy == "linear":
@@ -412,67 +449,90 @@ class OneCycleLR(_MomentumToo):
         return rates
 
 
-class SequentialLR(LRScheduler):
+class _Several(LRScheduler):
+    """A schedule made of schedules of one optimizer."""
+    KEPT_OUT = (*LRScheduler.KEPT_OUT, "_step_count")
+    PYTORCH = {"_schedulers": "schedulers", "_milestones": "milestones"}
+
+    def _take(self, schedulers, optimizer) -> None:
+        name = type(self).__name__
+        if not hasattr(schedulers, "__iter__"):
+            raise TypeError(f"{name}: expected a list of schedules, got {schedulers!r}")
+        self.schedulers = list(schedulers)
+        if not self.schedulers:
+            raise ValueError(f"{name}: expected at least one schedule, got none")
+        for i, schedule in enumerate(self.schedulers):
+            if not isinstance(schedule, LRScheduler) or isinstance(schedule, ReduceLROnPlateau):
+                raise TypeError(f"{name}: expected schedules that go by the epoch alone, got {type(schedule).__name__} at "
+                                f"place {i}")
+            if optimizer is None:
+                optimizer = schedule.optimizer
+            if schedule.optimizer is not optimizer:
+                raise ValueError(f"{name}: expected schedules of one optimizer, but that at place {i} has another")
+        self.optimizer = optimizer
+
+    def state_dict(self):
+        return {**super().state_dict(), "schedulers": [s.state_dict() for s in self.schedulers]}
+
+    def _fitting(self, state_dict):
+        """Our own entries, and under "schedulers" those of each schedule: all are looked at before one is changed."""
+        found = super()._fitting(state_dict)
+        states = found["schedulers"]
+        if not isinstance(states, (list, tuple)) or len(states) != len(self.schedulers):
+            raise ValueError(f"{type(self).__name__}.load_state_dict: expected the states of {len(self.schedulers)} schedules "
+                             f"under 'schedulers', got {len(states) if isinstance(states, (list, tuple)) else repr(states)}")
+        for schedule, state in zip(self.schedulers, states, strict=True):
+            schedule._fitting(state)
+        return found
+
+    def load_state_dict(self, state_dict):
+        found = self._fitting(state_dict)
+        for schedule, state in zip(self.schedulers, found.pop("schedulers"), strict=True):
+            schedule.load_state_dict(state)
+        vars(self).update(found)
+
+
+class SequentialLR(_Several):
     """One schedule after another: schedulers[i + 1] takes over at epoch milestones[i], and begins at its epoch 0.
 
-    All must be made for `optimizer` before; making them has moved its rates, which this takes back.
+    All must be made for `optimizer` before; making them has moved its rates, which this takes back. A schedule of
+    schedules can only come first: there is no telling where it begins from the initial rates.
     """
 
     def __init__(self, optimizer, schedulers, milestones, last_epoch: int = -1):
-        schedulers, milestones = list(schedulers), list(milestones)
-        if not schedulers:
-            raise ValueError("SequentialLR: expected at least one schedule, got none")
-        for i, schedule in enumerate(schedulers):
-            if not isinstance(schedule, LRScheduler) or isinstance(schedule, ReduceLROnPlateau):
-                raise TypeError(f"SequentialLR: expected schedules that go by the epoch alone, got "
-                                f"{type(schedule).__name__} at place {i}")
-            if schedule.optimizer is not optimizer:
-                raise ValueError(f"SequentialLR: expected schedules of one optimizer, but that at place {i} has another")
-        if len(milestones) != len(schedulers) - 1:
-            raise ValueError(f"SequentialLR: expected a milestone between each two of the {len(schedulers)} schedules, got "
-                             f"{len(milestones)}")
-        self.schedulers, self.milestones = schedulers, milestones
-        self.optimizer, self.last_epoch = optimizer, last_epoch + 1
+        self._take(schedulers, optimizer)
+        self.milestones = _milestones("SequentialLR", milestones)
+        if len(self.milestones) != len(self.schedulers) - 1:
+            raise ValueError(f"SequentialLR: expected a milestone between each two of the {len(self.schedulers)} schedules, "
+                             f"got {len(self.milestones)}")
+        first = bisect_right(self.milestones, 0)
+        for i, schedule in enumerate(self.schedulers[first + 1:], first + 1):
+            if isinstance(schedule, _Several):
+                raise ValueError(f"SequentialLR: expected a schedule of schedules only at the beginning, got "
+                                 f"{type(schedule).__name__} at place {i}; name its schedules here, with their milestones")
+        self.last_epoch = last_epoch + 1
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"]
-        for schedule in schedulers:
-            schedule.last_epoch -= 1
-        schedulers[0]._step_count = 0
-        schedulers[0].step()
-        self._last_lr = schedulers[0].get_last_lr()
+        _undo(self)
+        self.schedulers[first]._initial_step()
+        self._last_lr = self.schedulers[first].get_last_lr()
 
     def step(self):
         self.last_epoch += 1
         place = bisect_right(self.milestones, self.last_epoch)
         schedule = self.schedulers[place]
         if place > 0 and self.milestones[place - 1] == self.last_epoch:
-            schedule.step(0)
+            schedule._go(0)
         else:
             schedule.step()
         self._last_lr = schedule.get_last_lr()
 
-    def state_dict(self):
-        return {**super().state_dict(), "schedulers": [s.state_dict() for s in self.schedulers]}
 
-    def load_state_dict(self, state_dict):
-        _load_several(self, state_dict)
-
-
-class ChainedScheduler(LRScheduler):
+class ChainedScheduler(_Several):
     """Several schedules that act on one optimizer at once, each on the rate that the one before left."""
 
     def __init__(self, schedulers, optimizer=None):
-        schedulers = list(schedulers)
-        if not schedulers:
-            raise ValueError("ChainedScheduler: expected at least one schedule, got none")
-        optimizer = schedulers[0].optimizer if optimizer is None else optimizer
-        for i, schedule in enumerate(schedulers):
-            if not isinstance(schedule, LRScheduler) or isinstance(schedule, ReduceLROnPlateau):
-                raise TypeError(f"ChainedScheduler: expected schedules that go by the epoch alone, got "
-                                f"{type(schedule).__name__} at place {i}")
-            if schedule.optimizer is not optimizer:
-                raise ValueError(f"ChainedScheduler: expected schedules of one optimizer, but that at place {i} has another")
-        self.schedulers, self.optimizer = schedulers, optimizer
+        self._take(schedulers, optimizer)
         self._last_lr = self._now()
 
     def step(self):
@@ -480,11 +540,14 @@ class ChainedScheduler(LRScheduler):
             schedule.step()
         self._last_lr = self._now()
 
-    def state_dict(self):
-        return {**super().state_dict(), "schedulers": [s.state_dict() for s in self.schedulers]}
 
-    def load_state_dict(self, state_dict):
-        _load_several(self, state_dict)
+def _undo(schedule):
+    """Take back the step that making a schedule, or each of its schedules, was."""
+    if isinstance(schedule, _Several):
+        for one in schedule.schedulers:
+            _undo(one)
+    else:
+        schedule.last_epoch -= 1
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -504,6 +567,10 @@ class ReduceLROnPlateau(LRScheduler):
         for name, value, known in (("mode", mode, ("min", "max")), ("threshold_mode", threshold_mode, ("rel", "abs"))):
             if value not in known:
                 raise ValueError(f"ReduceLROnPlateau: expected {name} {known[0]!r} or {known[1]!r}, got {value!r}")
+        for name, value in (("threshold", threshold), ("eps", eps)):
+            check_number("ReduceLROnPlateau", name, value, low=-math.inf)
+        whole("ReduceLROnPlateau", "patience", patience, least=0)
+        whole("ReduceLROnPlateau", "cooldown", cooldown, least=0)
         self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
         self.threshold, self.threshold_mode, self.cooldown, self.eps = threshold, threshold_mode, cooldown, eps
         self.min_lrs = _each_group("ReduceLROnPlateau", "min_lr", optimizer, min_lr)
@@ -549,14 +616,11 @@ class ReduceLROnPlateau(LRScheduler):
 
 # ---- checks ----
 
-def _whole(who, name, value, least=1) -> int:
-    """A number of epochs: an integer, not below `least`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{who}: expected {name} to be an integer, got {value!r}")
-    if value < least:
-        raise ValueError(f"{who}: expected {name} of {least} or more, got {value}")
-    return int(value)
-
+def _milestones(who, given) -> list:
+    """Epochs: integers of 0 or more."""
+    if not hasattr(given, "__iter__"):
+        raise TypeError(f"{who}: expected milestones to be a list of integers, got {given!r}")
+    return [whole(who, "milestones", m, least=0) for m in given]
 
 def _part(who, name, value) -> float:
     """A number in [0, 1]."""
@@ -575,8 +639,12 @@ def _each_group(who, name, optimizer, value) -> list:
     if isinstance(value, (list, tuple)):
         if len(value) != groups:
             raise ValueError(f"{who}: expected {name} for each of the {groups} groups, got {len(value)}")
-        return list(value)
-    return [value] * groups
+        values = list(value)
+    else:
+        values = [value] * groups
+    for one in values:
+        check_number(who, name, one)
+    return values
 
 
 def _functions(who, optimizer, given) -> list:
@@ -589,15 +657,3 @@ def _functions(who, optimizer, given) -> list:
         if not callable(f):
             raise TypeError(f"{who}: expected a function from epoch to factor, got {f!r}")
     return functions
-
-
-def _load_several(schedule, state_dict):
-    """Load a schedule of schedules: its own numbers, then each one's."""
-    own = {k: v for k, v in state_dict.items() if k != "schedulers"} if isinstance(state_dict, dict) else state_dict
-    states = state_dict.get("schedulers") if isinstance(state_dict, dict) else None
-    if not isinstance(states, (list, tuple)) or len(states) != len(schedule.schedulers):
-        raise ValueError(f"{type(schedule).__name__}.load_state_dict: expected the states of {len(schedule.schedulers)} "
-                         f"schedules under 'schedulers', got {len(states) if isinstance(states, (list, tuple)) else states!r}")
-    vars(schedule).update(own)
-    for one, state in zip(schedule.schedulers, states, strict=True):
-        one.load_state_dict(state)

@@ -2,7 +2,7 @@
 import math
 
 from minilayer.functional import clamp
-from minilayer.optim.checks import check_number
+from minilayer.optim.checks import check_number, whole
 from minilayer.optim.optimizer import Optimizer, zeros_like
 from minilayer.state import no_grad
 from minilayer.tensor import Tensor
@@ -29,15 +29,21 @@ class Muon(Optimizer):
     def __init__(self, params, lr=1e-3, weight_decay=0.1, momentum=0.95, nesterov=True,
                  ns_coefficients=(3.4445, -4.775, 2.0315), eps=1e-7, ns_steps=5, adjust_lr_fn=None):
         super().__init__(params, dict(lr=lr, weight_decay=weight_decay, momentum=momentum, nesterov=nesterov,
-                                      ns_coefficients=tuple(ns_coefficients), eps=eps, ns_steps=ns_steps,
+                                      ns_coefficients=ns_coefficients, eps=eps, ns_steps=ns_steps,
                                       adjust_lr_fn=adjust_lr_fn))
 
     def check(self, name, group):
         for option in ("lr", "weight_decay", "momentum", "eps"):
             check_number(name, option, group[option])
-        if len(group["ns_coefficients"]) != 3:
-            raise ValueError(f"{name}: expected three ns_coefficients, got {group['ns_coefficients']!r}")
-        if not 0 < group["ns_steps"] < 100:
+        coefficients = group["ns_coefficients"]
+        if not isinstance(coefficients, (tuple, list)):
+            raise TypeError(f"{name}: expected ns_coefficients to be three numbers, got {coefficients!r}")
+        if len(coefficients) != 3:
+            raise ValueError(f"{name}: expected three ns_coefficients, got {coefficients!r}")
+        for i, number in enumerate(coefficients):
+            check_number(name, f"ns_coefficients[{i}]", number, low=-math.inf)
+        group["ns_coefficients"] = tuple(coefficients)
+        if not 0 < whole(name, "ns_steps", group["ns_steps"], least=-math.inf) < 100:
             raise ValueError(f"{name}: expected ns_steps from 1 to 99, got {group['ns_steps']}")
         if group["adjust_lr_fn"] not in (None, "original", "match_rms_adamw"):
             raise ValueError(f"{name}: expected adjust_lr_fn None, 'original' or 'match_rms_adamw', "

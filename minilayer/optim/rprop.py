@@ -26,6 +26,8 @@ class Rprop(CountingOptimizer):
         check_number(name, "lr", group["lr"])
         check_pair(name, "etas", group["etas"])
         check_pair(name, "step_sizes", group["step_sizes"])
+        if group["step_sizes"][0] > group["step_sizes"][1]:
+            raise ValueError(f"{name}: expected step_sizes as the smallest and the largest, got {group['step_sizes']}")
         if not 0 < group["etas"][0] < 1 < group["etas"][1]:
             raise ValueError(f"{name}: expected etas below 1 and above 1, got {group['etas']}")
 

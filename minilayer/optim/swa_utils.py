@@ -136,6 +136,7 @@ def update_bn(loader, model, device=None):
 class SWALR(LRScheduler):
     """From the current rates to `swa_lr` (one, or one a group) in anneal_epochs epochs, by "cos" or "linear", then constant.
     The rate for averaging weights."""
+    PYTORCH = {"_anneal_strategy": "anneal_strategy"}
 
     def __init__(self, optimizer, swa_lr, anneal_epochs=10, anneal_strategy="cos", last_epoch=-1):
         if anneal_strategy not in ("cos", "linear"):
@@ -146,6 +147,8 @@ class SWALR(LRScheduler):
         rates = list(swa_lr) if isinstance(swa_lr, (list, tuple)) else [swa_lr] * groups
         if len(rates) != groups:
             raise ValueError(f"SWALR: expected swa_lr for each of the {groups} groups, got {len(rates)}")
+        for rate in rates:
+            check_number("SWALR", "swa_lr", rate)
         for group, rate in zip(getattr(optimizer, "param_groups", ()), rates, strict=True):
             group["swa_lr"] = rate
         self.anneal_epochs, self.anneal_strategy = anneal_epochs, anneal_strategy

@@ -15,8 +15,13 @@ def values(rng, shape=(3, 4, 6)):
 
 
 def through(f, args, options):
-    """Of a copy, which may be written to; infinities only where they have no gradient of their own (NaN agrees with NaN)."""
-    return f(*[a * 1.0 for a in args])
+    """Of a copy, which `inplace` writes to: it is given too."""
+    x = args[0] * 1.0
+    return f(x), x
+
+
+def function_through(f, args, options):
+    return through(lambda x: f(x, **options), args, options)
 
 
 def layer(name, **options):
@@ -25,15 +30,18 @@ def layer(name, **options):
 
 def function(name, **options):
     return Row(f"functional.{name}", options=options, inputs=lambda rng, o: (values(rng),),
-               call=lambda f, args, o: f(args[0] * 1.0, **o))
+               call=function_through)
 
 
 def softmax_like(name, function=False):
     options = dict(dim=[None, 0, 1, -1])
     if function:
         options["dtype"] = [None, Each(lambda lib: lib.root.float64, "float64")]
-    return Row(name, options=options, samples=3, only={"_stacklevel": "of warnings"},
-               inputs=lambda rng, o: (rng.standard_normal([(3, 4), (2, 3, 4), (2, 2, 3, 2)][rng.integers(3)]) * 3,))
+
+    def inputs(rng, o):
+        x = rng.standard_normal([(3, 4), (2, 3, 4), (2, 2, 3, 2)][rng.integers(3)]) * 3
+        return (x.astype(np.int64) if function and rng.random() < 0.4 else x,)      # (whole numbers need a dtype)
+    return Row(name, options=options, samples=4, only={"_stacklevel": "of warnings"}, inputs=inputs)
 
 
 ROWS = [
@@ -47,8 +55,9 @@ ROWS = [
     layer("Softplus", beta=[1.0, 2.0, 0.5], threshold=[20.0, 1.0]), layer("Softshrink", lambd=[0.5, 0.0, 1.0]),
     layer("Hardshrink", lambd=[0.5, 0.0, 1.0]), layer("GELU", approximate=["none", "tanh"]),
     *[Row(name, inputs=lambda rng, o: (values(rng),)) for name in ("Sigmoid", "Tanh", "LogSigmoid", "Tanhshrink", "Softsign")],
-    Row("PReLU", options=dict(num_parameters=[1, 4, 3], init=[0.25, -0.5]), samples=3,
-        inputs=lambda rng, o: (rng.standard_normal([(3, 4), (3, 4, 6), (2, 4, 2, 3)][rng.integers(3)]),)),
+    Row("PReLU", options=dict(num_parameters=[1, 4, 3], init=[0.25, -0.5]), samples=5,
+        inputs=lambda rng, o: (rng.standard_normal([(3, 4), (3, 4, 6), (3, 3), (2, 3, 5), (2, 3, 2, 3)][rng.integers(5)]),),
+        call=lambda f, args, o: (f(*args), type(f)(**o).weight.detach())),      # (the runner loads values of its own)
     Row("RReLU", options=dict(lower=[0.125, 0.2], upper=[1 / 3, 0.2], inplace=INPLACE), draws=True,
         inputs=lambda rng, o: (values(rng),), call=through),
     Row("GLU", options=dict(dim=[-1, 0, 1]), inputs=lambda rng, o: (rng.standard_normal((2, 4, 6)) * 3,)),
@@ -67,10 +76,10 @@ ROWS = [
     function("elu_", alpha=[1.0, 0.5]), function("celu_", alpha=[1.0, 0.5]), function("leaky_relu_", negative_slope=[0.01, 0.3]),
     function("hardtanh_", min_val=[-1.0, -2.0], max_val=[1.0, 0.5]), function("threshold_", threshold=[0.5, -1.0], value=[0.0, 7.0]),
     Row("functional.rrelu", options=dict(lower=[0.125, 0.3], upper=[1 / 3, 0.3], training=[False], inplace=INPLACE),
-        inputs=lambda rng, o: (values(rng),), call=lambda f, args, o: f(args[0] * 1.0, **o),
+        inputs=lambda rng, o: (values(rng),), call=function_through,
         only={"training": "draws: test_activation.py looks at the slopes"}),
     Row("functional.rrelu_", options=dict(lower=[0.125, 0.3], upper=[1 / 3, 0.3], training=[False]),
-        inputs=lambda rng, o: (values(rng),), call=lambda f, args, o: f(args[0] * 1.0, **o),
+        inputs=lambda rng, o: (values(rng),), call=function_through,
         only={"training": "draws: test_activation.py looks at the slopes"}),
     Row("functional.glu", options=dict(dim=[-1, 0, 1]), inputs=lambda rng, o: (rng.standard_normal((2, 4, 6)) * 3,)),
     Row("functional.prelu", inputs=lambda rng, o: [

@@ -121,5 +121,6 @@ ROWS = [
           call=with_masks(kind, need_weights=weights), only={"dropout": "tried above"})
       for kind in ("bool", "float") for per_head in (False, True) for weights in (False, True)),
     Row("MultiheadAttention", options={n: SMALLER[n] for n in SMALLER if n not in ("kdim", "vdim")}, inputs=causal_inputs,
-        call=self_attention, only={"dropout": "tried above", "kdim": "a sequence that looks at itself", "vdim": "so too"}),
+        call=self_attention, only={"dropout": "tried above", "kdim": "a sequence that looks at itself", "vdim": "so too"},
+        inert={"add_zero_attn": "what is added comes after every query: hidden"}),
 ]

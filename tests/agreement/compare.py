@@ -92,21 +92,37 @@ def pairwise(row):
 
 
 def unlisted(row, torch_object, ours):
-    """Arguments of the signature (PyTorch's, or ours where PyTorch's cannot be read) that the row does not try twice."""
-    try:
-        parameters = inspect.signature(torch_object).parameters
-    except (TypeError, ValueError):
+    """Arguments of the signature (PyTorch's, or ours where PyTorch's cannot be read) that the row does not try twice, and
+    reasons that are left out."""
+    if row.name.startswith("Tensor."):          # (`find` gave a function that calls the method)
+        import minilayer as ml
+        torch_object = ours = getattr(ml.Tensor, row.name.partition(".")[2])
+    for thing in (torch_object, ours):
         try:
-            parameters = inspect.signature(ours).parameters
+            parameters = inspect.signature(thing).parameters
+            break
         except (TypeError, ValueError):
-            return []
+            continue
+    else:
+        return []
     arrays = row.inputs(np.random.default_rng(0), {n: v[0] for n, v in row.options.items()})
     names = [n for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if not inspect.isclass(torch_object):
         names = names[len(arrays):]
     if row.name.startswith(("optim.", "lr_scheduler.")):
         names = [n for n in names if n not in ("params", "optimizer")]
-    return [n for n in names if n not in EVERYWHERE and n not in row.only and len(row.options.get(n, ())) < 2]
+    reasons = {**row.only, **row.refused, **row.inert}
+    return ([n for n in names if n not in EVERYWHERE and n not in row.only and len(row.options.get(n, ())) < 2]
+            + [f"{n} (no reason given)" for n, why in reasons.items() if not why])
+
+
+def proper(error, ours):
+    """Is this a refusal, rather than a mistake of the row or a bug?"""
+    if not isinstance(error, (ValueError, TypeError, IndexError, RuntimeError, NotImplementedError, KeyError, AssertionError)):
+        return False
+    if "unexpected keyword" in str(error) or "positional argument" in str(error):
+        return False
+    return not ours or ":" in str(error)
 
 
 # ---- running ----
@@ -162,8 +178,8 @@ def weights_of(shapes, words):
     values = {}
     for name, (shape, dtype) in shapes.items():
         x = rng.standard_normal(shape) * 0.4
-        if np.dtype(dtype).kind != "f":
-            values[name] = None         # counters stay as they are
+        if np.dtype(dtype).kind != "f" or name == "_random_samples":
+            values[name] = None         # counters and samples stay as they are
         elif name.rpartition(".")[2] in ("running_var", "weight_g", "original0"):
             values[name] = np.abs(x) + 0.5
         else:
@@ -174,7 +190,7 @@ def weights_of(shapes, words):
 def run(row, options, lib, dtype, mode, sample):
     """Outputs, gradients and state of one call, as named arrays."""
     result = Result()
-    words = (row.name, options, mode, sample)
+    words = (row.name, mode, sample)            # (not the options: what they change should be seen)
     try:
         given = {n: convert(v, lib, dtype) for n, v in options.items()}
         grads: list = []
@@ -187,7 +203,7 @@ def run(row, options, lib, dtype, mode, sample):
             if hasattr(layer, "has_uninitialized_params"):      # a lazy layer's first call settles its shapes
                 layer(*arguments)
             state = {n: (tuple(t.shape), lib.array(t).dtype) for n, t in layer.state_dict().items()}
-            values = weights_of(state, (row.name, options))
+            values = weights_of(state, (row.name,))
             layer.load_state_dict({n: layer.state_dict()[n] if v is None else lib.tensor(v.astype(dtype))
                                    for n, v in values.items()})
             layer.train(mode == "train")
@@ -244,7 +260,7 @@ def error_of(x, exact):
     """The norm-wise relative error of a float32 array against the float64 one."""
     exact, x = np.asarray(exact), np.asarray(x)
     finite = np.isfinite(exact)
-    if not np.array_equal(finite, np.isfinite(x)):
+    if not np.array_equal(exact[~finite], x[~finite].astype(np.float64), equal_nan=True) or not np.isfinite(x[finite]).all():
         return np.inf
     norm = np.linalg.norm(exact[finite])
     return float(np.linalg.norm(x[finite].astype(np.float64) - exact[finite]) / max(norm, 1e-30))

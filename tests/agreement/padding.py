@@ -22,7 +22,7 @@ for n in (1, 2, 3):
                     inputs=values(n), samples=2, only={"value": "the last row"}))
 ROWS += [
     Row("functional.pad", options=dict(pad=[(9, 0), (0, 7), (1, 1, 1)], mode=["reflect", "circular", "constant"], value=[None]), inputs=values(1),
-        only={"value": "the last row"}),
+        only={"value": "the last row"}, refused={"pad": "three numbers are no pairs", "mode": "more than there is to mirror or to repeat"}),
     Row("functional.pad", options=dict(pad=[(1, 2), (0, 0, 1, -1), (1,) * 8], mode=["constant"], value=[None, 0, 2.5, -np.inf]),
         inputs=lambda rng, o: (rng.standard_normal((2, 3, 2, 4)),), samples=2, only={"mode": "the rows before"}),
 ]

@@ -4,6 +4,7 @@ import numpy as np
 from agreement.row import Each, Row
 
 SIZES = {1: (11,), 2: (9, 11), 3: (7, 9, 8)}
+INDICES = {"return_indices": "indices come whatever is asked for"}
 
 
 def values(n, ties=False):
@@ -34,15 +35,16 @@ def max_pool(n):
     options = {**windows(n), "dilation": [1, 2], "ceil_mode": [False, True], "return_indices": [False, True]}
     yield Row(f"MaxPool{n}d", options=options, valid=half, inputs=values(n, True), modes=("train",), samples=2)
     yield Row(f"functional.max_pool{n}d", options=options, valid=half, inputs=values(n), samples=2)
-    yield Row(f"functional.max_pool{n}d_with_indices", options=options, valid=half, inputs=values(n, True))
+    yield Row(f"functional.max_pool{n}d_with_indices", options=options, valid=half, inputs=values(n, True), inert=INDICES)
 
 
 def avg_pool(n):
     options = {**windows(n), "ceil_mode": [False, True], "count_include_pad": [True, False]}
-    if n > 1:
-        options["divisor_override"] = [None, 5, -2]
-    yield Row(f"AvgPool{n}d", options=options, valid=half, inputs=values(n), modes=("train",), samples=2)
-    yield Row(f"functional.avg_pool{n}d", options=options, valid=half, inputs=values(n), samples=2)
+    for name, more in ((f"AvgPool{n}d", {"modes": ("train",)}), (f"functional.avg_pool{n}d", {})):
+        yield Row(name, options=options, valid=half, inputs=values(n), samples=2, only={"divisor_override": "the next row"} if n > 1 else {}, **more)
+        if n > 1:               # (a divisor hides what counts otherwise)
+            yield Row(name, options=dict(kernel_size=options["kernel_size"], divisor_override=[None, 5, -2], padding=[0, 1], ceil_mode=[False, True]),
+                      valid=half, inputs=values(n), samples=2, only=dict.fromkeys(("stride", "count_include_pad"), "the row before"), **more)
 
 
 def lp_pool(n):
@@ -57,7 +59,8 @@ def adaptive(n):
     sizes = [1, 3, 13, *([(5, 1, 4)[:n], (None, 4, 2)[:n]] if n > 1 else [])]
     for name, ties in ((f"AdaptiveMaxPool{n}d", True), (f"functional.adaptive_max_pool{n}d", False),
                        (f"functional.adaptive_max_pool{n}d_with_indices", True)):
-        yield Row(name, options=dict(output_size=sizes, return_indices=[False, True]), inputs=values(n, ties), modes=("train",), samples=2)
+        yield Row(name, options=dict(output_size=sizes, return_indices=[False, True]), inputs=values(n, ties), modes=("train",), samples=2,
+                  inert=INDICES if "with" in name else {})
     yield Row(f"AdaptiveAvgPool{n}d", options=dict(output_size=sizes), inputs=values(n), modes=("train",), samples=2)
     yield Row(f"functional.adaptive_avg_pool{n}d", options=dict(output_size=sizes), inputs=values(n), samples=2)
 
@@ -77,15 +80,9 @@ def unpool(n):
     yield Row(f"MaxUnpool{n}d", options=options, inputs=inputs, modes=("train",))
     yield Row(f"functional.max_unpool{n}d", options={**options, "output_size": [None]}, inputs=inputs, only={"output_size": "the next row"})
     yield Row(f"functional.max_unpool{n}d", options=dict(output_size=[*grow, (2, 3, *grow[0]), (99,) * n]),
-              only=dict.fromkeys(("kernel_size", "stride", "padding"), "the row before"), call=lambda f, args, o: f(*args, 3, **o),
+              only=dict.fromkeys(("kernel_size", "stride", "padding"), "the row before"), refused={"output_size": "99 is far off"}, call=lambda f, args, o: f(*args, 3, **o),
               inputs=lambda rng, o: (rng.standard_normal((2, 3, *(3, 2, 4)[:n])), rng.permutation(54)[:int(np.prod((3, 2, 4)[:n])) * 1].reshape(
                   1, 1, *(3, 2, 4)[:n]).repeat(2, 0).repeat(3, 1) % int(np.prod(grow[0]))))
-
-
-def held_layer(layer, args, o):
-    """The buffer of samples holds what the runner gave it: any numbers, which have to be in [0, 1)."""
-    layer._random_samples = layer._random_samples.clamp(0, 0.99)
-    return layer(*args)
 
 
 def fractional(n):
@@ -96,12 +93,11 @@ def fractional(n):
         missing = {"output_ratio", "output_size"} - set(size)
         only = dict.fromkeys(missing, "another row")
         options = {"kernel_size": [2, (3, 2, 1)[:n]], **size, "return_indices": [False, True], "_random_samples": held}
-        yield Row(f"FractionalMaxPool{n}d", options=options, inputs=lambda rng, o: (np.round(rng.standard_normal((2, 3, *SIZES[n])), 1),), only=only,
-                  call=held_layer)
+        yield Row(f"FractionalMaxPool{n}d", options=options, inputs=lambda rng, o: (np.round(rng.standard_normal((2, 3, *SIZES[n])), 1),), only=only)
         for name in (f"functional.fractional_max_pool{n}d", f"functional.fractional_max_pool{n}d_with_indices"):
             ratio = {"output_ratio": [(0.5,) * n, (0.4, 0.6, 0.5)[:n]]} if "output_ratio" in size else {}
             yield Row(name, options={**options, **ratio, "_random_samples": [np.asarray((u + i / 3) % 1) for i in range(3)]},
-                      inputs=lambda rng, o: (rng.standard_normal((2, 3, *SIZES[n])),), only=only)
+                      inputs=lambda rng, o: (rng.standard_normal((2, 3, *SIZES[n])),), only=only, inert=INDICES if "with" in name else {})
 
 
 ROWS = [row for n in (1, 2, 3) for rows in (max_pool, avg_pool, lp_pool, adaptive, unpool) for row in rows(n)]

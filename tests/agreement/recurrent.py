@@ -49,13 +49,14 @@ def packed(lengths, enforce_sorted):
 
 def rows(name, options, gates):
     known = {"dropout": "tried above", "num_layers": "tried above"}
+    single = {"batch_first": "a single sequence has no batch"}
     fewer = {n: v for n, v in options.items() if n not in known}
     with_layers = fewer | dict(num_layers=[2])
     return [
         Row(name, options=options, inputs=sequence(3), valid=valid),
         Row(name, options=options, inputs=sequence(2, gates=gates), call=with_states, valid=valid),
-        Row(name, options=with_layers, inputs=sequence(None), only=known),
-        Row(name, options=with_layers, inputs=sequence(None, gates=gates), call=with_states, only=known),
+        Row(name, options=with_layers, inputs=sequence(None), only=known, inert=single),
+        Row(name, options=with_layers, inputs=sequence(None, gates=gates), call=with_states, only=known, inert=single),
         Row(name, options=with_layers, inputs=sequence(4), call=packed([5, 3, 3, 1], True), only=known),
         Row(name, options=with_layers, inputs=sequence(4, gates=gates), call=packed([2, 5, 1, 4], False), only=known),
     ]

@@ -19,6 +19,8 @@ class Row:
     modes    of a layer: "train", "eval"
     samples  how many different inputs
     only     argument -> why it is not tried with two values
+    refused  argument -> why some of its values are there only to be refused by both
+    inert    argument -> why changing it alone changes nothing here
     grads    compare gradients
     second   bound for float64, where rounding needs more than 1e-10: (bound, why)
     """
@@ -30,6 +32,8 @@ class Row:
     modes: tuple = ("train", "eval")
     samples: int = 1
     only: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    inert: dict[str, str] = field(default_factory=dict)
     grads: bool = True
     draws: bool = False         # draws random numbers while training: there only shapes are compared, unless p is 0 or 1
     bound: tuple[float, str] = (1e-10, "")

@@ -22,12 +22,14 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
-from agreement.compare import Library, difference, error_of, pairwise, run, seeded, unlisted  # noqa: E402
+from agreement.compare import Library, difference, error_of, pairwise, proper, run, seeded, unlisted  # noqa: E402
 from agreement.trajectory import optimizer_run, schedule_run  # noqa: E402
 
 TOOLS = {"row", "compare", "run", "trajectory"}
 GOLDENS = HERE.parent / "goldens" / "agreement.json"
+INERT = 12          # cases in which an option is looked for to act
 MORE = 15           # further inputs where one says that float32 is off
+HOLDERS = {"Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential", "RNNBase", "RNNCellBase"}
 PAGE = HERE.parent.parent / "docs" / "agreement.md"
 
 
@@ -56,7 +58,7 @@ def cases_of(row, is_layer):
     """(options, mode, sample) of every run of a row."""
     for options in pairwise(row):
         for mode in row.modes if is_layer else ("",):
-            for sample in range(row.samples):
+            for sample in range(2 if row.name.startswith("lr_scheduler.") else row.samples):
                 yield options, mode, sample
 
 
@@ -74,20 +76,25 @@ def compare(row, ours, torch, failures):
     cases = refused = 0
     worst64 = worst32 = 0.0
     once = runner_of(row)
+    computed = []
+
+    def fail(case, text):
+        failures.append(f"{row.name}({shown(case)}): {text}")
     for case in cases_of(row, is_layer(row)):
         cases += 1
         theirs, mine = once(row, case[0], torch, "float64", *case[1:]), once(row, case[0], ours, "float64", *case[1:])
         if theirs.error is not None or mine.error is not None:
-            if (theirs.error is None) != (mine.error is None):
-                failures.append(f"{row.name}({shown(case)}): PyTorch {theirs.error!r}, minilayer {mine.error!r}")
+            if (theirs.error is None) != (mine.error is None) or not (proper(theirs.error, False) and proper(mine.error, True)):
+                fail(case, f"PyTorch {theirs.error!r}, minilayer {mine.error!r}")
             refused += 1
             continue
+        computed.append((case, theirs))
         if set(theirs.arrays) != set(mine.arrays) or theirs.arrays.get("state names") != mine.arrays.get("state names"):
-            failures.append(f"{row.name}({shown(case)}): PyTorch alone gives {sorted(set(theirs.arrays) - set(mine.arrays))}, "
-                            f"minilayer alone {sorted(set(mine.arrays) - set(theirs.arrays))}; state "
-                            f"{theirs.arrays.get('state names')} and {mine.arrays.get('state names')}")
+            fail(case, f"PyTorch alone gives {sorted(set(theirs.arrays) - set(mine.arrays))}, minilayer alone "
+                 f"{sorted(set(mine.arrays) - set(theirs.arrays))}; state {theirs.arrays.get('state names')} and "
+                 f"{mine.arrays.get('state names')}")
             continue
-        by_chance = row.draws and case[1] != "eval"
+        by_chance = row.draws and case[1] != "eval" and case[0].get("p") not in (0, 1, 0.0, 1.0)
         for name, exact in theirs.arrays.items():
             if name == "state names":
                 continue
@@ -97,13 +104,17 @@ def compare(row, ours, torch, failures):
                 d = difference(mine.arrays[name], exact)
             worst64 = max(worst64, d)
             if d > row.bound[0]:
-                failures.append(f"{row.name}({shown(case)}): {name} differs by {d:.3g} in float64")
+                fail(case, f"{name} differs by {d:.3g} in float64")
         if by_chance:
             continue
         theirs32, mine32 = once(row, case[0], torch, "float32", *case[1:]), once(row, case[0], ours, "float32", *case[1:])
         if mine32.error is not None or theirs32.error is not None:
-            if theirs32.error is None:
-                failures.append(f"{row.name}({shown(case)}): float32 raises {mine32.error!r}")
+            if (theirs32.error is None) != (mine32.error is None):
+                fail(case, f"in float32 PyTorch {theirs32.error!r}, minilayer {mine32.error!r}")
+            continue
+        odd = [n for n, x in theirs32.arrays.items() if n != "state names" and unlike(x, mine32.arrays[n])]
+        if odd:
+            fail(case, f"in float32 {', '.join(odd)} differ in type, shape or whole numbers")
             continue
         ratios = float32_ratios(row, [(theirs.arrays, theirs32.arrays, mine32.arrays)])
         if max(ratios.values(), default=0.0) > 1:       # one sum of a few numbers says little: ask more inputs
@@ -111,11 +122,46 @@ def compare(row, ours, torch, failures):
                      for lib, dtype in ((torch, "float64"), (torch, "float32"), (ours, "float32"))] for i in range(MORE)]
             ratios = float32_ratios(row, [(theirs.arrays, theirs32.arrays, mine32.arrays), *more])
         worst32 = max([worst32, *ratios.values()])
-        failures += [f"{row.name}({shown(case)}): {name} is off by {ratio:.2f} times what is allowed in float32"
-                     for name, ratio in ratios.items() if ratio > 1]
-    if cases and refused == cases:
+        for name, ratio in ratios.items():
+            if ratio > 1:
+                fail(case, f"{name} is off by {ratio:.2f} times what is allowed in float32")
+    if cases and not computed:
         failures.append(f"{row.name}: both refuse every case: {theirs.error!r}")
+    failures += [f"{row.name}: {text}" for text in unheard(row, computed, once, torch)]
     return cases, refused, worst64, worst32
+
+
+def unlike(theirs, ours):
+    """Do two results in float32 differ in type or shape, or, where they are whole numbers or bools, in value?"""
+    theirs, ours = np.asarray(theirs), np.asarray(ours)
+    return theirs.dtype != ours.dtype or theirs.shape != ours.shape or theirs.dtype.kind != "f" and not np.array_equal(theirs, ours)
+
+
+def unheard(row, computed, once, torch):
+    """Options of which a value is never computed, and options that change nothing in PyTorch's results: they would hide a
+    mistake."""
+    for name, values in row.options.items():
+        seen = {repr(case[0][name]) for case, _ in computed}
+        lost = [v for v in values if repr(v) not in seen]
+        if lost and name not in row.refused:
+            yield f"{name}={lost} is refused in every case that tries it"
+        if len(values) > 1 and name not in row.inert and not row.draws and not any(
+                acts(row, case, base, name, v, once, torch) for case, base in computed[:INERT] for v in values):
+            yield f"{name} alone changes nothing in the first {INERT} cases"
+
+
+def acts(row, case, base, name, value, once, torch):
+    """Does another value of one option change what PyTorch gives, or whether it does?"""
+    options = {**case[0], name: value}
+    if repr(value) == repr(case[0][name]) or not row.valid(options):
+        return False
+    other = once(row, options, torch, "float64", *case[1:])
+    if other.error is not None:
+        return True
+    return set(other.arrays) != set(base.arrays) or any(
+        np.shape(other.arrays[n]) != np.shape(x) or np.asarray(other.arrays[n]).dtype != np.asarray(x).dtype
+        or not np.array_equal(other.arrays[n], x, equal_nan=np.asarray(x).dtype.kind == "f")
+        for n, x in base.arrays.items() if n != "state names")
 
 
 def float32_ratios(row, runs):
@@ -196,6 +242,9 @@ def main():
             print(f"{family:<14} {row.name:<40} {cases:4} cases  {refused:3} refused alike  float64 {worst64:8.1e}  "
                   f"float32 {worst32:5.2f} of its bound  {state}", flush=True)
             lines.append((family, row, cases, refused, worst64, worst32))
+    if not options.families and not options.only:
+        named = {row.name for rows in chosen.values() for row in rows}
+        failures += [f"{name}: no row" for name in sorted(layers_of(torch)) if name not in named | HOLDERS and hasattr(ours.nn, name)]
     for text in failures[:options.fail]:
         print("FAIL", text[:600])
     print(f"{total[0]} rows, {total[1]} cases ({total[2]} refused by both), {len(failures)} failures, "
@@ -203,6 +252,11 @@ def main():
     if not options.families and not options.only and not failures:
         write_page(lines, total, torch.root.__version__)
     return 1 if failures else 0
+
+
+def layers_of(library):
+    """The public layer classes of a library."""
+    return {n for n, c in vars(library.nn).items() if isinstance(c, type) and issubclass(c, library.nn.Module)}
 
 
 def write_page(lines, total, version):

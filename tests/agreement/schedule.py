@@ -31,9 +31,9 @@ ROWS = [
     Row("lr_scheduler.CosineAnnealingWarmRestarts", dict(T_0=[4, 7], T_mult=[1, 2], eta_min=[0.0, 0.01]), only=start),
     Row("lr_scheduler.CyclicLR", dict(
         base_lr=[0.01, [0.01, 0.02]], max_lr=[0.1, [0.2, 0.3]], step_size_up=[4, 7], step_size_down=[None, 3],
-        mode=["triangular", "triangular2", "exp_range"], gamma=[1.0, 0.9], scale_fn=[None, Each(lambda lib: (lambda x: 1 / x), "1 / x")],
+        mode=["triangular", "triangular2", "exp_range"], gamma=[1.0, 0.9], scale_fn=[None, Each(lambda lib: (lambda x: 1 / (1 + x)), "1 / (1 + x)")],
         scale_mode=["cycle", "iterations"], cycle_momentum=[True, False], base_momentum=[0.8, 0.7], max_momentum=[0.9, 0.95]),
-        valid=lambda o: o["scale_fn"] is None or o["scale_mode"] == "cycle", only=start),
+        only=start),
     Row("lr_scheduler.OneCycleLR", dict(
         max_lr=[0.1, [0.2, 0.3]], total_steps=[40, None], epochs=[None, 4], steps_per_epoch=[None, 10], pct_start=[0.3, 0.5],
         anneal_strategy=["cos", "linear"], cycle_momentum=[True, False], base_momentum=[0.85, 0.7], max_momentum=[0.95, 0.9],
@@ -44,5 +44,6 @@ ROWS = [
     Row("lr_scheduler.SequentialLR", dict(count=[1, 2, 3]), call=made("sequential"),
         only={**start, "schedulers": "made by the row", "milestones": "made by the row"}),
     Row("lr_scheduler.ChainedScheduler", dict(count=[1, 2, 3], optimizer=[None, True]), call=made(),
+        inert={"optimizer": "left out, it is the schedules' own, and no other may be given"},
         only={"schedulers": "made by the row"}),
 ]

@@ -3,7 +3,7 @@ import numpy as np
 
 from agreement.compare import Result, convert, seeded
 
-SHAPES = [(4, 3), (3,), (), (2, 3, 2)]      # of the parameters; the second joins the training late, the last is a group
+SHAPES = [(4, 3), (3,), (), (2, 3, 2)]      # of the parameters; the second joins the training late, the last is a group of its own
 
 
 def parameters(lib, dtype, rng):
@@ -20,7 +20,8 @@ def optimizer_run(row, options, lib, dtype, mode, sample):
             params = [lib.tensor(a.astype(dtype), grad=True) for a in row.inputs(seeded("params", row.name), options)]
         goals = [np.asarray(rng.standard_normal(tuple(p.shape))).astype(dtype) for p in params]
         given = {n: convert(v, lib, dtype) for n, v in options.items()}
-        optimizer = lib.find(row.name)(params, **given) if row.call is None else row.call(lib.find(row.name), params, given)
+        groups = params if "LBFGS" in row.name else [{"params": params[:-1]}, {"params": params[-1:], "lr": 0.07}]
+        optimizer = lib.find(row.name)(groups, **given)
 
         def closure():
             optimizer.zero_grad()
@@ -41,7 +42,7 @@ def optimizer_run(row, options, lib, dtype, mode, sample):
             for name, value in entries.items():
                 if not isinstance(value, list | dict | str) and value is not None and name != "func_evals":
                     array = value if isinstance(value, np.ndarray | int | float) else lib.array(value)
-                    result.arrays[f"state {i} {name}"] = np.asarray(array, np.float64 if dtype == "float64" else None)
+                    result.arrays[f"state {i} {name}"] = np.asarray(array, None if np.ndim(array) else np.float64)
     except Exception as error:      # noqa: BLE001
         result.error = error
     return result
@@ -52,7 +53,8 @@ def schedule_run(row, options, lib, dtype, mode, sample):
     result = Result()
     try:
         a, b = (lib.tensor(np.zeros(2), grad=True) for _ in range(2))
-        optimizer = lib.optim.SGD([{"params": [a]}, {"params": [b], "lr": 0.3}], lr=0.1, momentum=0.8)
+        groups = [{"params": [a]}, {"params": [b], "lr": 0.3}]
+        optimizer = lib.optim.SGD(groups, lr=0.1, momentum=0.8) if sample == 0 else lib.optim.Adam(groups, lr=0.1)
         given = {n: convert(v, lib, dtype) for n, v in options.items()}
         make = lib.find(row.name)
         schedule = row.call(make, optimizer, given) if row.call else make(optimizer, **given)
@@ -61,7 +63,8 @@ def schedule_run(row, options, lib, dtype, mode, sample):
         for step in range(30):
             optimizer.step()
             schedule.step(float(metrics[step])) if "Plateau" in row.name else schedule.step()
-            rates.append([g["lr"] for g in optimizer.param_groups] + [g["momentum"] for g in optimizer.param_groups])
+            rates.append([g["lr"] for g in optimizer.param_groups]
+                         + [g["momentum"] if "momentum" in g else g["betas"][0] for g in optimizer.param_groups])
         result.arrays["rates"] = np.array(rates, np.float64)
         result.arrays["last_lr"] = np.array(schedule.get_last_lr(), np.float64)
         if hasattr(schedule, "last_epoch"):

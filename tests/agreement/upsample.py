@@ -15,7 +15,7 @@ def sizes(n):
 
 
 def factors(n):
-    return [2, 0.5, 1.7, (1.3, 0.6, 2.5)[3 - n:]]
+    return [1.7, (1.3, 0.6, 2.5)[3 - n:], 2, 0.5]
 
 
 ROWS = []
@@ -23,7 +23,8 @@ for n in (1, 2, 3):
     modes = [m for m, k in KINDS.items() if n in k]
     ROWS += [
         Row("Upsample", options=dict(size=sizes(n), mode=modes, align_corners=[None, False, True], scale_factor=[None], recompute_scale_factor=[None, False]),
-            inputs=normal(*SHAPES[n]), valid=corners, modes=("train",), only={"scale_factor": "the next row"}),
+            inputs=normal(*SHAPES[n]), valid=corners, modes=("train",), only={"scale_factor": "the next row"},
+            inert={"recompute_scale_factor": "it is for scale_factor: the next row"}),
         Row("Upsample", options=dict(scale_factor=factors(n), mode=modes, align_corners=[None, False, True], recompute_scale_factor=[None, True, False]),
             inputs=normal(*SHAPES[n]), valid=corners, modes=("train",), only={"size": "the row before"}),
         Row("functional.interpolate", options=dict(size=sizes(n), mode=modes, align_corners=[None, False, True]), inputs=normal(*SHAPES[n]), valid=corners,
@@ -39,8 +40,11 @@ ROWS += [
     Row("functional.interpolate", options=dict(scale_factor=[0.4, 2, (0.6, 1.6)], mode=["bilinear", "bicubic"], align_corners=[False, True],
                                                recompute_scale_factor=[None, True], antialias=[True, False]),
         inputs=normal(*SHAPES[2]), samples=2, only={"size": "the row before"}),
-    Row("functional.interpolate", options=dict(size=[3, (5, 9)], mode=["lanczos"], align_corners=[None, False, True], antialias=[True, False]),
-        inputs=normal(*SHAPES[2]), only=dict.fromkeys(("scale_factor", "recompute_scale_factor", "mode"), "the rows before")),
+    Row("functional.interpolate", options=dict(size=[3, (5, 9)], mode=["lanczos"], align_corners=[None, False, True], antialias=[True]),
+        inputs=normal(*SHAPES[2]), samples=2, refused={"align_corners": "lanczos takes no True"},
+        only={"antialias": "the next row", **dict.fromkeys(("scale_factor", "recompute_scale_factor", "mode"), "the rows before")}),
+    Row("functional.interpolate", options=dict(size=[3, (5, 9)], mode=["lanczos"], antialias=[True, False]), inputs=normal(*SHAPES[2]),
+        refused={"antialias": "lanczos takes no False"}, only=dict.fromkeys(("scale_factor", "recompute_scale_factor", "mode", "align_corners"), "the rows before")),
     Row("UpsamplingNearest2d", options=dict(size=[5, (3, 9)]), inputs=normal(*SHAPES[2]), modes=("train",), only={"scale_factor": "the next row"}),
     Row("UpsamplingNearest2d", options=dict(scale_factor=[2, (0.6, 1.6)]), inputs=normal(*SHAPES[2]), modes=("train",), only={"size": "the row before"}),
     Row("UpsamplingBilinear2d", options=dict(size=[5, (3, 9)]), inputs=normal(*SHAPES[2]), modes=("train",), only={"scale_factor": "the next row"}),
@@ -53,7 +57,7 @@ ROWS += [
     Row("PixelUnshuffle", options=dict(downscale_factor=[1, 2, 3]), inputs=normal(2, 3, 6, 12), modes=("train",)),
     Row("functional.pixel_unshuffle", options=dict(downscale_factor=[1, 2, 3]), inputs=normal(3, 6, 12)),
     Row("ChannelShuffle", options=dict(groups=[1, 2, 3]), inputs=normal(2, 6, 4), modes=("train",)),
-    Row("functional.channel_shuffle", options=dict(groups=[1, 2, 3, 4]), inputs=normal(2, 6, 4, 3)),
+    Row("functional.channel_shuffle", options=dict(groups=[1, 2, 3, 4]), inputs=normal(2, 6, 4, 3), refused={"groups": "4 does not divide 6 channels"}),
     Row("Unflatten", options=dict(dim=[1, -1], unflattened_size=[(2, 3), (3, -1), [2, 3, 1]]), inputs=normal(3, 6, 6), modes=("train",)),
     Row("Flatten", options=dict(start_dim=[0, 1, -2], end_dim=[-1, 2]), inputs=normal(2, 3, 4, 5), modes=("train",)),
 ]

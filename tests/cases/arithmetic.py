@@ -22,7 +22,7 @@ from cases.base import (
 from minilayer.ops import arithmetic
 
 BROADCASTS = [((3, 5), (3, 5)), ((), ()), ((1,), (1,)), ((0, 3), (3,)), ((2, 1, 4), (3, 1)), ((4, 1), (1, 6)),
-              ((), (2, 3)), ((1, 17), (33, 1)), ((2, 3, 4), (2, 3, 4)), ((31, 33), (33,)), ((1, 1, 3), (2, 5, 3))]
+              ((), (2, 3)), ((1, 17), (33, 1)), ((2, 3, 4), (2, 3, 4)), ((31, 33), (33,)), ((1, 1, 3), (2, 5, 3)), ((2, 40001), (2, 1))]
 
 
 def binary(make_a=normal, make_b=normal, shapes=tuple(BROADCASTS), y_dtype=None):
@@ -161,6 +161,7 @@ TWO, TWICE = ml.ones(2), ml.ones(2, dtype="float64")
 ERRORS = [ErrorCase(f"{f.__name__}: {what}", lambda f=f, x=x: f(x, x), TypeError, f"{f.__name__}: expected") for f in (arithmetic.isclose, arithmetic.equal) for what, x in [("lists", [1.0]), ("numbers", 1.0), ("nothing", None)]]
 ERRORS += [ErrorCase(f"lerp: {what}", lambda x=x: arithmetic.lerp(x, x, 0.5), TypeError, "lerp: expected") for what, x in [("lists", [1.0]), ("numbers", 1.0), ("nothing", None)]]
 ERRORS += [
+    ErrorCase("lerp: integers", lambda: arithmetic.lerp(ml.arange(2), TWO, 0.5), TypeError, "lerp: expected float32 or float64, got int64"),
     ErrorCase("isclose: two types", lambda: arithmetic.isclose(TWO, TWICE), TypeError, "one dtype, got float32 and float64"), ErrorCase("clamp: a list as bounds", lambda: TWO.clamp([1.0]), TypeError, "clamp: expected numbers as bounds, got list"),
     ErrorCase("clamp: a tensor that does not broadcast", lambda: TWO.clamp(ml.ones(3)), ValueError, "expected shapes that broadcast"), ErrorCase("where: one side", lambda: arithmetic.where(TWO > 0, TWO), (TypeError, ValueError), "where"),
 ]

@@ -19,6 +19,7 @@ ERRORS = [
     ErrorCase("einsum: a letter too many", lambda: F.einsum("ijk->i", M), ValueError, "'ijk' in 'ijk->i' is for an operand with 2 dimensions"),
     ErrorCase("einsum: sizes that differ", lambda: F.einsum("ij,ik->jk", M, ml.ones(3, 2)), ValueError, "one size for 'i'.*got 2 and 3"),
     ErrorCase("einsum: a diagonal of a rectangle", lambda: F.einsum("ii->i", M), ValueError, r"one size for 'i'"),
+    ErrorCase("einsum: a diagonal of a row", lambda: F.einsum("ii->i", ml.ones(1, 3)), ValueError, r"which occurs twice in an operand, got shape \(1, 3\)"),
     ErrorCase("einsum: an unknown letter in the result", lambda: F.einsum("ij->k", M), ValueError, "got 'k' in 'ij->k'"),
     ErrorCase("einsum: digits", lambda: F.einsum("i1->i", M), ValueError, "expected letters"),
     ErrorCase("einsum: a list", lambda: F.einsum("i->", [1.0]), (TypeError, ValueError), "einsum: expected a"),

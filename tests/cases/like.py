@@ -42,3 +42,6 @@ for _n, _x in (("isin", None), ("broadcast_tensors", 1.0)):
     ERRORS += [ErrorCase(f"{_n}: {what}", at(_n, x, x), (TypeError, AttributeError), "expected a") for what, x in [("lists", [1.0]), ("numbers", 1.0), ("nothing", None)]]
 ERRORS += [ErrorCase(f"triu_indices: {what}", at("triu_indices", *x), (TypeError, ValueError), "triu_indices") for what, x in [("below 0", (-1, 2)), ("half a row", (1.5, 2)), ("half a diagonal", (2, 2, 0.5))]]
 ERRORS += [ErrorCase(f"chain_matmul: {what}", at("chain_matmul", x, x), (TypeError, ValueError), "expected") for what, x in [("lists", [1.0]), ("numbers", 1.0)]]
+ERRORS += [
+    ErrorCase("matrix_norm: a vector", lambda: ml.linalg.matrix_norm(W), ValueError, "matrix_norm: expected two different dims"), ErrorCase("matrix_norm: an unknown one", lambda: ml.linalg.matrix_norm(M, "nuc"), ValueError, "got 'nuc'"), ErrorCase("matrix_norm: a list", lambda: ml.linalg.matrix_norm([1.0]), TypeError, "matrix_norm: expected a tensor"),
+]

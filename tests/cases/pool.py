@@ -148,6 +148,8 @@ OPS = [
     OpCase("adaptive_avg_pool1d", lambda x: (F.adaptive_avg_pool1d(x, 1), F.adaptive_avg_pool1d(x, 4)), each_shape(normal, SEQUENCES), op="pool.AdaptiveAvgPool", second=True),
     OpCase("adaptive_avg_pool3d", lambda x: (F.adaptive_avg_pool3d(x, 1), F.adaptive_avg_pool3d(x, (2, None, 3))), each_shape(normal, VOLUMES),
            op="pool.AdaptiveAvgPool", second=True),
+    *[OpCase(f"{kind}_pool{n}d with settings far beyond the input", lambda x, n=n, kind=kind: beyond(kind, n, x),
+             lambda rng, n=n: [(distinct(rng, SHAPES[n][0]),)], op=f"pool.{kind.title()}Pool", second=True) for kind in ("max", "avg") for n in (1, 2, 3)],
     *[OpCase(f"adaptive_max_pool{n}d", lambda x, n=n: (getattr(F, f"adaptive_max_pool{n}d")(x, 4), getattr(F, f"adaptive_max_pool{n}d")(x, (2, 1, None)[:n])),
              lambda rng, n=n: [(distinct(rng, s),) for s in SHAPES[n]], op="pool.AdaptiveMaxPool", second=True) for n in (1, 2, 3)],
     *[OpCase(f"adaptive_max_pool{n}d with indices", lambda x, n=n: getattr(F, f"adaptive_max_pool{n}d_with_indices")(x, 2),
@@ -170,6 +172,13 @@ OPS = [
     OpCase("gradient of a max pooling", lambda x, index: tape.apply(pool.Scatter(2, (2, 3, 4, 5)), x, index),
            lambda rng: [(normal(rng, (2, 3, 3, 2)), rng.integers(-1, 20, (2, 3, 3, 2)))], op="pool.Scatter", second=True),
 ]
+
+
+def beyond(kind, n, x):
+    """Windows as wide as 31 bits allow, which see no more than the input: memory and time stay those of the input."""
+    f, far = getattr(F, f"{kind}_pool{n}d"), 2**31 - 1
+    more = (f(x, 2, 1, 1, 2),) if kind == "max" else (f(x, far, far, 0, True, False),)
+    return f(x, 1, far), f(x, 1, far, 0, ceil_mode=True), f(x, far, far, 0, ceil_mode=True), f(x, 6, 1, 3), f(x, 7, 3, 3), *more
 
 
 def gradient_of_average(x):
@@ -305,14 +314,44 @@ for name in ("FractionalMaxPool2d", "FractionalMaxPool3d"):
            ("a kernel of 0", on(name, 0, 2), ValueError, f"{name}: expected kernel_size >= 1"))
 
 
-def reference(function, *arrays, **settings):
+def reference(function, *arrays, variant="reference", **settings):
     def call():
-        with dispatch.use_backend("reference"):
+        with dispatch.use_backend(variant):
             getattr(dispatch.family("pool").cpu, function)(*arrays, **settings)
     return call
 
 
 misuse("fractional_max_pool", ("samples of 1, reference", reference("fractional_max_pool", np.ones((1, 1, 4, 4)), np.ones((1, 3)), np.ones((1, 1, 2, 2)), None,
                                                                     kernel=(1, 2, 2)), ValueError, "samples in \\[0, 1\\)"),
-       ("windows that do not fit", lambda: dispatch.family("pool").cpu.fractional_max_pool(np.ones((1, 1, 4, 4)), np.zeros((1, 3)), np.ones((1, 1, 9, 2)), None,
-                                                                                           kernel=(1, 2, 2)), ValueError, "."))
+       ("windows that do not fit", reference("fractional_max_pool", np.ones((1, 1, 4, 4)), np.zeros((1, 3)), np.ones((1, 1, 9, 2)), None, variant="compiled",
+                                               kernel=(1, 2, 2)), ValueError, "."))
+
+for n in (1, 2, 3):
+    x, huge = X[n], 2**62
+    for f in (f"max_pool{n}d", f"avg_pool{n}d"):
+        misuse(f, ("a stride beyond 31 bits", on(f, x, 2, huge), ValueError, rf"{f}: expected stride below 2\*\*31, got {huge}"),
+               ("a kernel and padding beyond 31 bits", on(f, x, huge + 1, 1, huge // 2), ValueError, rf"{f}: expected kernel_size below 2\*\*31"),
+               ("padding far beyond the input", on(f, x, 2**22, 1, 2**21), ValueError, rf"{f}: expected padding of at most 2\*\*20 or the input's size"))
+    misuse(f"max_pool{n}d", ("a hanging window's stride beyond 31 bits", on(f"max_pool{n}d", x, 1, 2**63 - 1, 0, 1, True), ValueError, r"stride below 2\*\*31"),
+           ("dilation beyond 31 bits", on(f"max_pool{n}d", x, 1, 1, 0, 2**70), ValueError, r"dilation below 2\*\*31"))
+    f = f"max_unpool{n}d"
+    misuse(f, ("sizes beyond 64 bits", on(f, x, PLACES[n], 2**70), ValueError, rf"{f}: expected kernel_size below 2\*\*31"),
+           ("a stride beyond 64 bits", on(f, x, PLACES[n], 2, 2**64), ValueError, rf"{f}: expected stride below 2\*\*31"),
+           ("where the index lies", on(f, x, PLACES[n] + 9999, 2), IndexError, rf"{f}: expected indices in \[0, {12**n}\), .*got 9999 .. 9999; pass .*output_size"))
+    for f in (f"adaptive_max_pool{n}d", f"adaptive_avg_pool{n}d"):
+        misuse(f, ("a size beyond 31 bits", on(f, x, huge), ValueError, rf"{f}: expected output_size below 2\*\*31"))
+        if n > 1:
+            misuse(f, ("no memory", on(f, x, 2**31 - 1), MemoryError, f"{f}: no memory for a result of shape .*; ask for a smaller size"))
+    f = f"lp_pool{n}d"
+    misuse(f, ("integers", on(f, PLACES[n], 2, 2), TypeError, f"{f}: expected a float32 or float64 input, got int64"),
+           ("bools", on(f, PLACES[n].bool(), 2, 2), TypeError, f"{f}: expected a float32 or float64 input, got bool"),
+           ("a stride beyond 31 bits", on(f, x, 2, 2, huge), ValueError, rf"{f}: expected stride below 2\*\*31"),
+           ("an order beyond floats", on(f, x, 10**400, 2), ValueError, f"{f}: expected norm_type between"))
+for n in (2, 3):
+    f = f"fractional_max_pool{n}d"
+    misuse(f, ("sizes beyond 31 bits", on(f, X[n], 2**62, 1), ValueError, rf"{f}: expected kernel_size below 2\*\*31"),
+           ("an output beyond 31 bits", on(f, X[n], 1, 2**62), ValueError, rf"{f}: expected output_size below 2\*\*31"))
+    misuse(f"avg_pool{n}d", ("a divisor beyond 31 bits", on(f"avg_pool{n}d", X[n], 2, divisor_override=2**2000), ValueError, "divisor_override between"))
+for kernel, more in (("max_pool", (None,)), ("avg_pool", ()), ("avg_pool_backward", ())):
+    misuse(kernel, ("a stride beyond 31 bits", reference(kernel, np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1)), *more, variant="compiled",
+                                                           kernel=(1, 1, 1), stride=(1, 1, 2**62)), ValueError, r"stride, padding and dilation below 2\*\*31"))

@@ -160,9 +160,11 @@ static void ml_nest_piece(void *context, int64_t begin, int64_t end)
             rows = ml_min(nest->shape[inner - 1] - index[inner - 1], (end - item) / length);
             rows = ml_max(1, ml_min(NEST_TILE_ROWS, rows));
         }
-        for (int64_t from = offset; from < stop; from += nest->block)
+        for (int64_t from = offset, n; from < stop; from += n) {
+            n = ml_min(nest->block, stop - from);
             for (int64_t r = 0; r < rows; r++)
-                status |= ml_nest_block(nest, &at, r, from, ml_min(nest->block, stop - from));
+                status |= ml_nest_block(nest, &at, r, from, n);
+        }
         item += rows * (stop - offset);
         for (int d = inner - 1, step = (int)rows; d >= 0; d--, step = 1) {      /* the odometer moves on */
             for (int k = 0; k < operands; k++)

@@ -8,6 +8,8 @@
 
 #define POOL_LINES 32768                /* elements of image rows that a task keeps dealt out, at most */
 
+#define POOL_LONGEST ((int64_t)1 << 40) /* elements of a dealt out image row: no machine has memory for so many */
+
 /* Constant shuffles of two vectors: GCC and clang spell them differently. */
 #if defined(__clang__)
 #define POOL_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)

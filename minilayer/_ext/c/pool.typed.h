@@ -45,6 +45,8 @@ static int ML_TYPED(pool_prepare)(ML_TYPED(pool_row) *r, const ML_TYPED(pool_wor
     r->heights = pool_power(ml_min(k->H, (s->kernel[1] - 1) * s->dilation[1] + 1));
     if (!keep || r->depths * r->heights > POOL_LINES / r->size)
         r->depths = r->heights = 1;
+    if (r->size >= POOL_LONGEST || s->kernel[2] >= POOL_LONGEST)    /* before bytes overflow */
+        return 0;
     int64_t lines = r->depths * r->heights, total = lines * r->size + 4 * Q + k->W + RN;
     r->lines = ml_rt->scratch(0, (size_t)total * sizeof(real));
     r->tap = ml_rt->scratch(1, (size_t)s->kernel[2] * sizeof(int64_t));
