@@ -567,8 +567,8 @@ class ReduceLROnPlateau(LRScheduler):
         for name, value, known in (("mode", mode, ("min", "max")), ("threshold_mode", threshold_mode, ("rel", "abs"))):
             if value not in known:
                 raise ValueError(f"ReduceLROnPlateau: expected {name} {known[0]!r} or {known[1]!r}, got {value!r}")
-        for name, value in (("threshold", threshold), ("eps", eps)):
-            check_number("ReduceLROnPlateau", name, value, low=-math.inf)
+        check_number("ReduceLROnPlateau", "threshold", threshold, low=-math.inf)
+        check_number("ReduceLROnPlateau", "eps", eps, low=-math.inf)
         whole("ReduceLROnPlateau", "patience", patience, least=0)
         whole("ReduceLROnPlateau", "cooldown", cooldown, least=0)
         self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
