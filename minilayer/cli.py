@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:                 # the reader of our output has gone (`minilayer doctor | head -1`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, ValueError, TypeError, ArithmeticError, ImportError, RuntimeError, MemoryError) as error:
+    except (OSError, ValueError, TypeError, ArithmeticError, ImportError, LookupError, RuntimeError, MemoryError) as error:
         if os.environ.get("MINILAYER_DEBUG", "") not in ("", "0"):
             raise
         print(f"minilayer: error: {_sentence(error)}", file=sys.stderr)
@@ -73,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
                                  description="Write with the best weights of a run of `minilayer train chars` or `gpt`.")
     sample.set_defaults(run=run_sample)
     sample.add_argument("folder", metavar="RUN", help="the run's folder")
-    sample.add_argument("--prompt", default="\n", metavar="TEXT", help="what to go on from (a new line)")
+    sample.add_argument("--prompt", metavar="TEXT", help="what to go on from (a new line)")
     sample.add_argument("--length", type=_at_least(1), default=500, metavar="N", help="letters to write (500)")
     sample.add_argument("--temperature", type=_not_negative, default=0.8, metavar="X",
                         help="below 1 for likelier letters, 0 for the likeliest (0.8)")
@@ -233,7 +233,7 @@ def run_sample(options, parser) -> int:
     model = jobs.text_model(config)
     model.load_state_dict(load(best))
     rng = random.Generator(options.seed)
-    if options.prompt.strip():
+    if options.prompt and options.prompt.strip():
         print(options.prompt, end="")
     for letter in jobs.write(config, model, options.prompt, options.length, options.temperature, options.top_k, rng):
         print(letter, end="", flush=True)

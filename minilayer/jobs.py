@@ -138,9 +138,11 @@ def validation_loss(trainer: TextTrainer) -> float:
     return evaluate(trainer.model, DataLoader(held_out, 64), trainer.loss_fn, metrics={})["loss"]
 
 
-def write(config: dict, model, prompt: str = "\n", length: int = 500, temperature: float = 0.8, top_k=None, rng=None):
-    """Letters that a text job's model writes after `prompt`, one by one."""
+def write(config: dict, model, prompt: str | None = None, length: int = 500, temperature: float = 0.8, top_k=None, rng=None):
+    """Letters that a text job's model writes after `prompt` (by default a new line, where the text has any), one by one."""
     vocabulary = config["vocabulary"]
+    if prompt is None:
+        prompt = "\n" if "\n" in vocabulary else vocabulary[0]
     for number in model.generate(encode(prompt, vocabulary), length, temperature, top_k, rng):
         yield vocabulary[number]
 

@@ -202,3 +202,11 @@ def test_charlstm_writes_as_it_reads():
 def test_charlstm_refuses(arguments, words):
     with pytest.raises(ValueError, match=words):
         list(CharLSTM(5, 4).generate(**{"tokens": [1], "count": 2, **arguments}))
+
+
+@pytest.mark.parametrize("sizes", [[2, 1, 1], [1, 2], [3, 0], [], [2, 2]])
+def test_packs_made_by_hand_are_checked_before_they_are_padded(sizes):
+    with pytest.raises(ValueError, match="batch_sizes of 1 or more that do not rise and add up to the 3 rows"):
+        ml.nn.utils.rnn.pad_packed_sequence(ml.nn.utils.rnn.PackedSequence(ml.arange(3.0), ml.tensor(sizes, dtype="int64")))
+    with pytest.raises(TypeError, match="total_length to be an integer"):
+        ml.nn.utils.rnn.pad_packed_sequence(ml.nn.utils.rnn.pack_sequence([ml.ones(2)]), total_length="a")

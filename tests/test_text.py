@@ -5,7 +5,10 @@ from itertools import islice
 import numpy as np
 import pytest
 
+import minilayer as ml
+from minilayer import jobs
 from minilayer.data import Text, TextWindows, WindowLoader, encode, trigram_loss
+from minilayer.models.gpt import choose
 
 SAMPLE = "What is the use of a book without pictures or conversations? " * 30
 
@@ -79,3 +82,12 @@ def test_trigrams_are_counted():
     # 0 1 is followed by 0 twice; 1 0 by 1 and 2 once each: p(0 | 0 1) and p(0 | 1 0) with 0.5 for every letter of 3
     want = -np.log([(2 + 0.5) / (2 + 1.5), 0.5 / (2 + 1.5)]).mean()
     assert abs(trigram_loss(train, valid, 3, 0.5) - want) < 1e-12
+
+
+def test_damaged_models_and_texts_of_one_line_write_or_say_why():
+    rng = ml.Generator(1)
+    with pytest.raises(ValueError, match="generate: the model gives numbers that are not finite"):
+        choose(np.array([0.0, np.nan], np.float32), 1.0, None, rng)
+    assert {choose(np.array([1.0, 9.0, 2.0], np.float32), 1e-320, None, rng) for _ in range(9)} == {1}
+    config = {"job": "chars", "vocabulary": "ab"}
+    assert len(list(jobs.write(config, jobs.text_model(config), length=3, rng=rng))) == 3

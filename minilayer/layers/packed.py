@@ -168,8 +168,14 @@ def pad_packed_sequence(sequence, batch_first=False, padding_value=0.0, total_le
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"pad_packed_sequence: expected a PackedSequence, got {type(sequence).__name__}")
     sizes = sequence.batch_sizes.numpy()
+    if sizes.dtype.kind not in "iu" or sizes.ndim != 1 or not len(sizes) or sizes[-1] < 1 or (np.diff(sizes) > 0).any() \
+            or sizes.sum() != len(sequence.data):
+        raise ValueError("pad_packed_sequence: expected batch_sizes of 1 or more that do not rise and add up to the "
+                         f"{len(sequence.data)} rows of data, got {sizes.tolist()}")
     T = len(sizes)
     if total_length is not None:
+        if isinstance(total_length, bool) or not hasattr(total_length, "__index__"):
+            raise TypeError(f"pad_packed_sequence: expected total_length to be an integer, got {total_length!r}")
         if total_length < T:
             raise ValueError(f"pad_packed_sequence: expected total_length of {T} or more, the longest sequence, got "
                              f"{total_length}")

@@ -140,11 +140,16 @@ class GPT(Layer):
 
 def choose(logits, temperature, top_k, rng):
     """The number of a token drawn by its probability, softmax(logits / temperature) among the top_k likeliest."""
+    if not np.isfinite(logits).all():
+        raise ValueError("generate: the model gives numbers that are not finite; its weights are damaged, or it was trained "
+                         "with too large a learning rate")
     if temperature == 0:
         return int(logits.argmax())
-    x = logits.astype(np.float64) / temperature
+    with np.errstate(over="ignore"):            # (far below the largest is as good as never)
+        x = (logits.astype(np.float64) - logits.max()) / temperature
     if top_k is not None and top_k < len(x):
         x[x < np.partition(x, -top_k)[-top_k]] = -np.inf
     p = np.exp(x - x.max())
     total = np.cumsum(p)
-    return int(np.searchsorted(total, random.uniform((), dtype=np.float64, rng=rng) * total[-1], side="right"))
+    drawn = np.searchsorted(total, random.uniform((), dtype=np.float64, rng=rng) * total[-1], side="right")
+    return min(int(drawn), len(x) - 1)

@@ -25,6 +25,7 @@ else:
 conv = cython.declare(Family, family("conv"))
 reduce = cython.declare(Family, family("reduce"))
 
+_LONGEST = 1 << 31
 _LETTERS = ("", "L", "H, W", "D, H, W")
 _INPUTS = ("", "a sequence", "an image", "a volume")
 _AXES = (("",), ("length",), ("height", "width"), ("depth", "height", "width"))
@@ -49,14 +50,36 @@ def _settings(axes: cython.int, stride: tuple, padding: tuple, dilation: tuple, 
 
 
 @cython.ccall
+def _settings_for(op, y):
+    """The op's settings for y windows. Where there is but one along an axis its stride has no meaning, and may be far
+    larger than the memory that a real one would need."""
+    i: cython.Py_ssize_t
+    stride: tuple = op.stride
+    n: cython.Py_ssize_t = len(stride)
+    lead: cython.Py_ssize_t = y.ndim - n
+    several: cython.bint = False
+    for i in range(n):
+        if stride[i] != 1:
+            several = True
+    if not several:
+        return op._settings
+    if op.axes == 1 and y.ndim == 4:            # (lifted already: the length is the last axis)
+        lead = 3
+    fitted = tuple([1 if y.shape[lead + i] == 1 else stride[i] for i in range(n)])
+    if _product(fitted) > 1 << 24:
+        raise ValueError(f"{op.name}: expected strides whose product is at most 2**24, got {stride}")
+    return op._settings if fitted == stride else _settings(op.axes, fitted, op.padding, op.dilation, op.groups)
+
+
+@cython.ccall
 def _slope_y(op, x, w, b, y):
     """y = convolution of x, + b"""
     n: cython.int = w.ndim - 2
     kernels = conv.on(x)
     if n == 2 and x.ndim == 4:
-        kernels.conv2d(x, w, b, y, **op._settings)
+        kernels.conv2d(x, w, b, y, **_settings_for(op, y))
         return
-    (kernels.conv3d if n == 3 else kernels.conv2d)(_lifted(x, n), _lifted(w, n), b, _lifted(y, n), **op._settings)
+    (kernels.conv3d if n == 3 else kernels.conv2d)(_lifted(x, n), _lifted(w, n), b, _lifted(y, n), **_settings_for(op, y))
 
 
 @cython.ccall
@@ -66,10 +89,10 @@ def _slope_x(op, y, w, b, x):
     kernels = conv.on(y)
     if b is None:
         (kernels.conv3d_backward_input if n == 3 else kernels.conv2d_backward_input)(
-            _lifted(y, n), _lifted(w, n), _lifted(x, n), **op._settings)
+            _lifted(y, n), _lifted(w, n), _lifted(x, n), **_settings_for(op, y))
     else:
         (kernels.conv_transpose3d if n == 3 else kernels.conv_transpose2d)(
-            _lifted(y, n), _lifted(w, n), b, _lifted(x, n), **op._settings)
+            _lifted(y, n), _lifted(w, n), b, _lifted(x, n), **_settings_for(op, y))
 
 
 @cython.ccall
@@ -78,7 +101,7 @@ def _slope_w(op, y, x, w, accumulate):
     n: cython.int = w.ndim - 2
     kernels = conv.on(y)
     (kernels.conv3d_backward_weight if n == 3 else kernels.conv2d_backward_weight)(
-        _lifted(y, n), _lifted(x, n), _lifted(w, n), accumulate=accumulate, **op._settings)
+        _lifted(y, n), _lifted(x, n), _lifted(w, n), accumulate=accumulate, **_settings_for(op, y))
 
 
 @cython.ccall
@@ -378,10 +401,10 @@ def _check(name, axes: cython.int, x, w, b, groups, transposed: cython.bint):
 @cython.ccall
 def _sizes(name, what, value, axes: cython.int, least: cython.int):
     """An integer, or one for each axis, as a tuple."""
-    if type(value) is int and value >= least:
+    if type(value) is int and least <= value < _LONGEST:
         return (value, value) if axes == 2 else (value,) * axes
     if type(value) is tuple and len(value) == 2 and axes == 2 and type(value[0]) is int and type(value[1]) is int \
-            and value[0] >= least and value[1] >= least:
+            and least <= value[0] < _LONGEST and least <= value[1] < _LONGEST:
         return value
     several = (value,) if hasattr(value, "__index__") else value
     if isinstance(several, (tuple, list)) and len(several) == 1:
@@ -393,6 +416,8 @@ def _sizes(name, what, value, axes: cython.int, least: cython.int):
     several = tuple([n.__index__() for n in several])
     if min(several) < least:
         raise ValueError(f"{name}: expected {what} of {least} or more, got {value!r}")
+    if max(several) >= _LONGEST:
+        raise ValueError(f"{name}: expected {what} below 2**31, got {value!r}")
     return several
 
 

@@ -148,7 +148,12 @@ LAYERS = [
 ]
 
 ONES = ml.ones
-ERRORS = []
+ERRORS = [
+    *[ErrorCase(f"conv{n}d: a {what} beyond 2**31", lambda n=n, what=what: getattr(F, f"conv{n}d")(ml.ones(1, 1, *(5,) * n), ml.ones(1, 1, *(3,) * n), **{what: 2**62, **({"padding": 2**62} if what == "dilation" else {})}), ValueError, "below 2\\*\\*31")
+      for n in (1, 2, 3) for what in ("stride", "padding", "dilation")],
+    ErrorCase("conv_transpose1d: a stride beyond 2**31", lambda: F.conv_transpose1d(ml.ones(1, 1, 1), ml.ones(1, 1, 3), stride=2**62), ValueError, "below 2\\*\\*31"),
+    ErrorCase("conv2d: dilation for more memory than there is", lambda: F.conv2d(ml.ones(1, 1, 5, 5), ml.ones(1, 1, 3, 3), dilation=2**31 - 1, padding=2**31 - 1), MemoryError, "conv2d"),
+    ErrorCase("conv2d: strides that do not end", lambda: F.conv2d(ml.ones(1, 1, 2, 2), ml.ones(1, 1, 1, 1), stride=2**20, padding=2**20), ValueError, "product is at most"),]
 for n, call, letters in ((1, F.conv1d, "L"), (2, F.conv2d, "H, W"), (3, F.conv3d, "D, H, W")):
     fine = (ONES(1, 4, *[5] * n), ONES(2, 4, *[3] * n))
     name = f"conv{n}d"

@@ -111,6 +111,8 @@ static int64_t G_NAME(field_plane)(const G_NAME(field) *f) { return f->ih * f->j
 /* Vectors are copied whole, so runs may be read, and rows written, up to a vector past their end. */
 static size_t G_NAME(field_bytes)(const G_NAME(field) *f, int64_t planes)
 {
+    if ((double)planes * (double)f->ih * (double)f->jw * (double)f->rows * (double)f->width > 0x1p48)
+        return (size_t)1 << 62;         /* more than there is: the product below would not even fit */
     return (size_t)(planes * G_NAME(field_plane)(f) + G_VL) * sizeof(G_T);
 }
 
