@@ -51,6 +51,9 @@ def fill_diagonal_(x, fill_value, wrap=False):
     """Write one number along a matrix's main diagonal."""
     if wrap or x.array.ndim != 2:
         raise ValueError(f"fill_diagonal_: expected a matrix and wrap=False, got shape {x.array.shape}, wrap={wrap}")
+    if x.array.size and 0 in x.array.strides and max(x.array.shape) > 1:
+        raise RuntimeError(f"fill_diagonal_: expected one memory place an element, got an expanded tensor of shape "
+                           f"{x.array.shape}; .clone() it first")
     shape.diagonal(x).fill_(fill_value)
     return x
 

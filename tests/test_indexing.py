@@ -57,3 +57,12 @@ def test_only_brackets_count_from_the_end():
     x = ml.arange(6.0).reshape(2, 3)
     assert x[ml.tensor([-1])].tolist() == [[3, 4, 5]]
     assert indexing.gather(x, 1, ml.zeros(0, 3, dtype="int64")).shape == (0, 3)
+
+
+def test_the_diagonal_of_an_expanded_matrix_is_not_written_to():
+    with pytest.raises(RuntimeError, match="fill_diagonal_: expected one memory place an element"):
+        ml.zeros(1, 3).expand(4, 3).fill_diagonal_(1.0)
+
+
+def test_signbit_knows_infinities_and_nan():
+    assert ml.signbit(ml.tensor([-ml.inf, ml.inf, -0.0, 0.0, np.copysign(np.nan, -1)])).tolist() == [True, False, True, False, True]

@@ -326,7 +326,8 @@ def signbit(x):
     expect_tensor("signbit", x)
     if x.array.dtype.kind != "f":
         return x < 0
-    return copysign(x.detach() * 0.0 + 1.0, x.detach()) < 0
+    one = wrap(full(x.array.shape, 1, x.array.dtype, x.array))
+    return copysign(one, x.detach()) < 0
 
 
 def logit(x, eps=None):
