@@ -65,4 +65,5 @@ def test_the_diagonal_of_an_expanded_matrix_is_not_written_to():
 
 
 def test_signbit_knows_infinities_and_nan():
-    assert ml.signbit(ml.tensor([-ml.inf, ml.inf, -0.0, 0.0, np.copysign(np.nan, -1)])).tolist() == [True, False, True, False, True]
+    x = ml.tensor([-ml.inf, ml.inf, -0.0, 0.0, np.copysign(np.nan, -1)])
+    assert ml.signbit(x).tolist() == [True, False, True, False, True]
