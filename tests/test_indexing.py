@@ -67,3 +67,11 @@ def test_the_diagonal_of_an_expanded_matrix_is_not_written_to():
 def test_signbit_knows_infinities_and_nan():
     x = ml.tensor([-ml.inf, ml.inf, -0.0, 0.0, np.copysign(np.nan, -1)])
     assert ml.signbit(x).tolist() == [True, False, True, False, True]
+
+
+@pytest.mark.parametrize("value", [[300, -1], [[1, 2], [3]], ["a", "b"]])
+def test_lists_that_do_not_fit_are_refused_by_name(value):
+    x = ml.zeros(2, dtype="uint8")
+    with pytest.raises(ValueError, match="setitem: expected numbers that fit in uint8, in rows of equal length"):
+        x[:] = value
+    assert x.tolist() == [0, 0]

@@ -632,7 +632,12 @@ def setitem(x, index, value):
     """x[index] = value, in place: a number, a tensor or an array that broadcasts to x[index]."""
     array = x.array
     if isinstance(value, (np.ndarray, list, tuple)):
-        value = wrap(move(np.asarray(value, array.dtype), device_of(array)))
+        try:
+            values = np.asarray(value, array.dtype)
+        except (OverflowError, TypeError, ValueError) as error:
+            raise ValueError(f"setitem: expected numbers that fit in {array.dtype}, in rows of equal length, got "
+                             f"{str(value)[:80]} ({error})") from None
+        value = wrap(move(values, device_of(array)))
     elif not isinstance(value, TensorBase):
         value = fitting("setitem", value, array.dtype)
     basic, advanced = parse_index("setitem", array, index)
