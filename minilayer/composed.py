@@ -1,5 +1,4 @@
 """Functions made of other functions: softmin, gumbel_softmax, normalize. Their gradients come with their parts."""
-import numbers
 
 from minilayer._ext.dispatch import family
 from minilayer.device import device_of, empty, normalize_axis, to_device
@@ -8,14 +7,9 @@ from minilayer.ops.elementwise import log
 from minilayer.ops.indexing import scatter
 from minilayer.ops.reduce import argmax, norm
 from minilayer.ops.softmax import softmax
+from minilayer.promotion import real
 from minilayer.random import generator_for
 from minilayer.tape import expect_tensor
-
-
-def _number(name, what, value):
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected {what} to be a number, got {value!r}")
-    return float(value)
 
 
 def _need_float(name, x):
@@ -30,7 +24,7 @@ def normalize(x, p=2.0, dim=1, eps=1e-12):
     dim  an axis or several
     """
     _need_float("normalize", x)
-    return x / norm(x, _number("normalize", "p", p), dim, True).clamp(min=_number("normalize", "eps", eps))
+    return x / norm(x, real("normalize", "p", p), dim, True).clamp(min=real("normalize", "eps", eps))
 
 
 def softmin(x, dim=None, dtype=None):
@@ -51,7 +45,7 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1, rng=None):
     """
     _need_float("gumbel_softmax", logits)
     axis = normalize_axis("gumbel_softmax", dim, logits.array.ndim)
-    tau, generator = _number("gumbel_softmax", "tau", tau), generator_for(rng, "gumbel_softmax")
+    tau, generator = real("gumbel_softmax", "tau", tau), generator_for(rng, "gumbel_softmax")
     u = empty(logits.array.shape, logits.array.dtype, logits.array)
     position = to_device(generator.take(-(-u.size * u.dtype.itemsize // 16)), device_of(u))
     family("philox").on(u).uniform(position, u)

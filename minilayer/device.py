@@ -113,6 +113,11 @@ def is_contiguous(x) -> bool:
     return runtime.is_contiguous(x) if type(x) is ndarray else x.is_contiguous
 
 
+def is_expanded(x) -> bool:
+    """Does x show one memory place several times?"""
+    return x.size > 0 and any([size > 1 and stride == 0 for size, stride in zip(x.shape, x.strides)])
+
+
 def contiguous(x):
     """x itself where it lies in C order without gaps, else a copy that does."""
     return x if is_contiguous(x) else copy(x)

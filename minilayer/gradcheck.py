@@ -14,6 +14,7 @@ by element, to name the input, the index and both numbers. float64 only: in floa
 import numpy as np
 
 from minilayer.autograd import grad
+from minilayer.device import is_expanded
 from minilayer.tensor import Tensor
 
 
@@ -77,7 +78,7 @@ def _checked_inputs(name, inputs) -> list:
                             "difference; convert it with .double(), parameters with layer.double()")
         if type(x.array) is not np.ndarray:
             raise ValueError(f"{name}: expected inputs on the CPU, got one on {x.device} as input {i}; use .to('cpu')")
-        if x.array.size and any(stride == 0 and size > 1 for size, stride in zip(x.array.shape, x.array.strides)):
+        if is_expanded(x.array):
             raise ValueError(f"{name}: expected one memory place an element, got an expanded tensor of shape {x.shape} "
                              f"as input {i}; .clone() it first")
         checked.append(i)

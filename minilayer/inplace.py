@@ -56,6 +56,13 @@ def _site() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "an unknown line"
 
 
+def refuse_expanded(name, array):
+    """Refuse to write into memory that one place stands for many elements in."""
+    if device.is_expanded(array):
+        raise RuntimeError(f"{name}: expected one memory place an element, got an expanded tensor of shape "
+                           f"{array.shape}; .clone() it first")
+
+
 def apply_inplace(op, target, *others):
     """Compute `op(target, *others)` into target's own memory, and record that for target, its base and its views.
 
@@ -72,10 +79,7 @@ def apply_inplace(op, target, *others):
         what = "a leaf that requires a gradient" if e is t else "a view of a leaf that requires a gradient"
         raise RuntimeError(f"{name}: expected a tensor that may be changed in place, got {what}; wrap the change in "
                            "minilayer.no_grad(), or use the out-of-place form")
-    for size, stride in zip(t.array.shape, t.array.strides):
-        if size > 1 and stride == 0 and t.array.size:
-            raise RuntimeError(f"{name}: expected one memory place an element, got an expanded tensor of shape "
-                               f"{t.array.shape}; .clone() it first")
+    refuse_expanded(name, t.array)
     if op.promotes:
         converted = promote(op, (target, *others))
         if converted[0] is not target and category(converted[0].array.dtype) != category(t.array.dtype):

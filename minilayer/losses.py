@@ -4,7 +4,6 @@ The losses with kernels of their own are in ops/losses.py (x against target, ele
 classes) and ops/ctc.py (over alignments).
 """
 import math
-import numbers
 
 from minilayer.creation import arange, zeros_like
 from minilayer.device import broadcast_shapes, normalize_axis
@@ -15,11 +14,11 @@ from minilayer.ops.arithmetic import logical_and, minimum, where
 from minilayer.ops.elementwise import logical_not, relu
 from minilayer.ops.indexing import gather
 from minilayer.ops.linear_cross_entropy import linear_cross_entropy_chunked
-from minilayer.ops.losses import reduction_of
+from minilayer.ops.losses import reduced, reduction_of
 from minilayer.ops.matmul import linear, matmul
 from minilayer.ops.reduce import cumsum, norm
 from minilayer.ops.softmax import cross_entropy
-from minilayer.promotion import cast
+from minilayer.promotion import cast, real
 from minilayer.state import no_grad
 from minilayer.tape import expect_tensor
 
@@ -36,15 +35,9 @@ def _float(name, x, what="input"):
         raise TypeError(f"{name}: expected a float32 or float64 {what}, got {x.dtype}; convert it with .float()")
 
 
-def _number(name, what, value):
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected {what} to be a number, got {value!r}")
-    return float(value)
-
-
 def _reduced(name, loss, reduction):
     reduction_of(name, reduction)
-    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
+    return reduced(loss, reduction)
 
 
 def _at_least(x, least):
@@ -67,7 +60,7 @@ def poisson_nll_loss(x, target, log_input=True, full=False, eps=1e-8, reduction=
     _tensors(name, input=x, target=target)
     _float(name, x)
     reduction_of(name, reduction)
-    loss = x.exp() - target * x if log_input else x - target * (x + _number(name, "eps", eps)).log()
+    loss = x.exp() - target * x if log_input else x - target * (x + real(name, "eps", eps)).log()
     if full:
         stirling = target * target.log() - target + (target * (2 * math.pi)).log() * 0.5
         loss = loss + stirling.masked_fill(target <= 1, 0)
@@ -85,9 +78,9 @@ def gaussian_nll_loss(x, target, var, full=False, eps=1e-6, reduction="mean"):
     _tensors(name, input=x, target=target)
     _float(name, x)
     reduction_of(name, reduction)
-    eps = _number(name, "eps", eps)
+    eps = real(name, "eps", eps)
     if not isinstance(var, TensorBase):
-        var = zeros_like(x) + _number(name, "var", var)
+        var = zeros_like(x) + real(name, "var", var)
     if (var < 0).any():
         raise ValueError(f"{name}: expected variances of 0 or more, got {var.min().item()}")
     if var.shape != x.shape:
@@ -112,7 +105,7 @@ def hinge_embedding_loss(x, target, margin=1.0, reduction="mean"):
     name = "hinge_embedding_loss"
     _tensors(name, input=x, target=target)
     _float(name, x)
-    apart = (_number(name, "margin", margin) - x).clamp(min=0)
+    apart = (real(name, "margin", margin) - x).clamp(min=0)
     return _reduced(name, where(target != 1, apart, 0.0) + where(target != -1, x, 0.0), reduction)
 
 
@@ -131,7 +124,7 @@ def margin_ranking_loss(x1, x2, target, margin=0, reduction="mean"):
     if not x1.ndim == x2.ndim == target.ndim:
         raise ValueError(f"{name}: expected inputs and a target with one number of dimensions, got shapes {x1.shape}, "
                          f"{x2.shape} and {target.shape}; add axes of size 1")
-    loss = (-target * (x1 - x2) + _number(name, "margin", margin)).clamp(min=0)
+    loss = (-target * (x1 - x2) + real(name, "margin", margin)).clamp(min=0)
     return _reduced(name, loss, reduction)
 
 
@@ -154,7 +147,7 @@ def multi_margin_loss(x, target, p=1, margin=1.0, weight=None, reduction="mean")
         raise ValueError(f"{name}: expected int64 labels of shape {x.shape[:-1]}, got {target.dtype} of shape {target.shape}")
     _check_labels(name, labels, 0, C)
     labels = labels.long().unsqueeze(1)
-    short = relu(_number(name, "margin", margin) - gather(rows, 1, labels) + rows)
+    short = relu(real(name, "margin", margin) - gather(rows, 1, labels) + rows)
     loss = short if p == 1 else short * short
     if weight is not None:
         if not isinstance(weight, TensorBase) or weight.shape != (C,):
@@ -239,7 +232,7 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     _float(name, difference)
     if not difference.ndim:
         raise ValueError(f"{name}: expected vectors along a last axis, got shapes {x1.shape} and {x2.shape}")
-    return _length(difference + _number(name, "eps", eps), _number(name, "p", p), difference.ndim - 1, keepdim)
+    return _length(difference + real(name, "eps", eps), real(name, "p", p), difference.ndim - 1, keepdim)
 
 
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
@@ -250,7 +243,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     dtype = result_type(x1, x2)
     if dtype.kind != "f":
         raise TypeError(f"{name}: expected float32 or float64 tensors, got {x1.dtype} and {x2.dtype}; use .float()")
-    eps = _number(name, "eps", eps)
+    eps = real(name, "eps", eps)
     shape = broadcast_shapes(name, x1.shape, x2.shape)
     axis = normalize_axis(name, dim, len(shape))
     x1, x2 = cast(x1, dtype).expand(shape), cast(x2, dtype).expand(shape)
@@ -262,7 +255,7 @@ def pdist(x, p=2.0):
     """The p-norm distances of all pairs of rows of x (N, D): (0,1), (0,2), ..., (N-2,N-1), in one axis."""
     expect_tensor("pdist", x)
     _float("pdist", x)
-    p = _number("pdist", "p", p)
+    p = real("pdist", "p", p)
     if x.ndim != 2:
         raise ValueError(f"pdist: expected rows (N, D), got shape {x.shape}")
     if p < 0:
@@ -281,7 +274,7 @@ def cosine_embedding_loss(x1, x2, target, margin=0, reduction="mean"):
     """
     name = "cosine_embedding_loss"
     _tensors(name, input1=x1, input2=x2, target=target)
-    margin = _number(name, "margin", margin)
+    margin = real(name, "margin", margin)
     if target.ndim > 1 or x1.ndim != target.ndim + 1 or x2.ndim != target.ndim + 1:
         raise ValueError(f"{name}: expected inputs (batch, features) and a target (batch,), or (features,) and (), got "
                          f"{x1.shape}, {x2.shape} and {target.shape}")
@@ -295,7 +288,7 @@ def cosine_embedding_loss(x1, x2, target, margin=0, reduction="mean"):
 def _triplet(name, anchor, positive, negative, distance, margin, swap, reduction):
     _tensors(name, anchor=anchor, positive=positive, negative=negative)
     reduction_of(name, reduction)
-    margin = _number(name, "margin", margin)
+    margin = real(name, "margin", margin)
     if margin <= 0:
         raise ValueError(f"{name}: expected a margin above 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:

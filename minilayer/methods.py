@@ -6,7 +6,7 @@ where a gradient will be asked for, and writes that into the tensor: `indexing.i
 from minilayer import device as devices
 from minilayer.arrays import array_from
 from minilayer.dtypes import as_dtype
-from minilayer.inplace import apply_inplace
+from minilayer.inplace import apply_inplace, refuse_expanded
 from minilayer.node import wrap
 from minilayer.ops import arithmetic, elementwise, indexing, matmul, reduce, scan, shape, special
 from minilayer.ops.indexing import in_place
@@ -51,9 +51,7 @@ def fill_diagonal_(x, fill_value, wrap=False):
     """Write one number along a matrix's main diagonal."""
     if wrap or x.array.ndim != 2:
         raise ValueError(f"fill_diagonal_: expected a matrix and wrap=False, got shape {x.array.shape}, wrap={wrap}")
-    if x.array.size and 0 in x.array.strides and max(x.array.shape) > 1:
-        raise RuntimeError(f"fill_diagonal_: expected one memory place an element, got an expanded tensor of shape "
-                           f"{x.array.shape}; .clone() it first")
+    refuse_expanded("fill_diagonal_", x.array)
     shape.diagonal(x).fill_(fill_value)
     return x
 

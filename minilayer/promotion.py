@@ -1,5 +1,7 @@
 # cython: language_level=3
 """Types that meet: the dtype in which an operation computes, and the casts that take its inputs there."""
+import numbers
+
 import cython
 import numpy as np
 
@@ -22,6 +24,13 @@ def constant(x, like, name):
             raise ValueError(f"{name}: the number {x} does not fit in {like.dtype}") from None
     raise TypeError(f"{name}: expected a tensor or a number, got {type(x).__name__}; "
                     "make it a tensor with minilayer.tensor(...) first")
+
+
+def real(name, what, value) -> float:
+    """A setting as a float: any real number but a bool; `what` is its name, for the error."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected {what} to be a number, got {value!r}")
+    return float(value)
 
 
 class Cast(Op):

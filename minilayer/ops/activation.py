@@ -5,7 +5,6 @@ Each keeps its input for backward and nothing else; forward and backward are one
 are in elementwise.py, softmax in softmax.py.)
 """
 import math
-import numbers
 from math import prod as _size
 
 import cython
@@ -15,6 +14,7 @@ from minilayer.device import contiguous, copy, device_of, empty, empty_like, ful
 from minilayer.inplace import apply_inplace
 from minilayer.node import Node, wrap
 from minilayer.promotion import cast as cast_tensor
+from minilayer.promotion import real
 from minilayer.random import generator_for
 from minilayer.tape import Op, apply, elementwise_cost, expect_tensor
 
@@ -358,12 +358,6 @@ def _run(name, op, x, inplace):
     return apply_inplace(op, x) if inplace else apply(op, x)
 
 
-def _number(name, what, value):
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected {what} to be a number, got {value!r}")
-    return float(value)
-
-
 def relu6(x, inplace=False):
     """min(max(x, 0), 6)"""
     return _run("relu6", _RELU6, x, inplace)
@@ -371,7 +365,7 @@ def relu6(x, inplace=False):
 
 def hardtanh(x, min_val=-1.0, max_val=1.0, inplace=False):
     """min(max(x, min_val), max_val); the gradient is 0 at both bounds"""
-    low, high = _number("hardtanh", "min_val", min_val), _number("hardtanh", "max_val", max_val)
+    low, high = real("hardtanh", "min_val", min_val), real("hardtanh", "max_val", max_val)
     if low > high:
         raise ValueError(f"hardtanh: expected min_val <= max_val, got {min_val} and {max_val}")
     return _run("hardtanh", Hardtanh(low=low, high=high), x, inplace)
@@ -387,7 +381,7 @@ def leaky_relu(x, negative_slope=0.01, inplace=False):
 
     Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
     """
-    return _run("leaky_relu", LeakyRelu(slope=_number("leaky_relu", "negative_slope", negative_slope)), x, inplace)
+    return _run("leaky_relu", LeakyRelu(slope=real("leaky_relu", "negative_slope", negative_slope)), x, inplace)
 
 
 def leaky_relu_(x, negative_slope=0.01):
@@ -400,7 +394,7 @@ def elu(x, alpha=1.0, inplace=False):
 
     Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear units", 2016.
     """
-    return _run("elu", Elu(alpha=_number("elu", "alpha", alpha), scale=1.0, input_scale=1.0), x, inplace)
+    return _run("elu", Elu(alpha=real("elu", "alpha", alpha), scale=1.0, input_scale=1.0), x, inplace)
 
 
 def elu_(x, alpha=1.0):
@@ -413,7 +407,7 @@ def celu(x, alpha=1.0, inplace=False):
 
     Barron, "Continuously differentiable exponential linear units", 2017.
     """
-    alpha = _number("celu", "alpha", alpha)
+    alpha = real("celu", "alpha", alpha)
     if alpha == 0:
         raise ValueError("celu: expected an alpha other than 0, by which x is divided")
     return _run("celu", Elu(alpha=alpha, scale=1.0, input_scale=1.0 / alpha), x, inplace)
@@ -462,7 +456,7 @@ def tanhshrink(x):
 
 def softplus(x, beta=1.0, threshold=20.0):
     """log(1 + e^(beta x)) / beta, a smooth relu; x itself where beta x > threshold"""
-    beta, threshold = _number("softplus", "beta", beta), _number("softplus", "threshold", threshold)
+    beta, threshold = real("softplus", "beta", beta), real("softplus", "threshold", threshold)
     return _run("softplus", Softplus(beta=beta, threshold=threshold), x, False)
 
 
@@ -472,7 +466,7 @@ def softsign(x):
 
 
 def _lambd(name, lambd):
-    lambd = _number(name, "lambd", lambd)
+    lambd = real(name, "lambd", lambd)
     if not lambd >= 0:
         raise ValueError(f"{name}: expected lambd of 0 or more, got {lambd}")
     return lambd
@@ -485,7 +479,7 @@ def softshrink(x, lambd=0.5):
 
 def hardshrink(x, lambd=0.5):
     """x where |x| > lambd, else 0"""
-    return _run("hardshrink", Hardshrink(lambd=_number("hardshrink", "lambd", lambd)), x, False)
+    return _run("hardshrink", Hardshrink(lambd=real("hardshrink", "lambd", lambd)), x, False)
 
 
 def hardsigmoid(x, inplace=False):
@@ -500,13 +494,13 @@ def hardswish(x, inplace=False):
 
 def threshold(x, threshold, value, inplace=False):
     """value where x <= threshold, else x"""
-    op = Threshold(_number("threshold", "threshold", threshold), _number("threshold", "value", value))
+    op = Threshold(real("threshold", "threshold", threshold), real("threshold", "value", value))
     return _run("threshold", op, x, inplace)
 
 
 def threshold_(x, threshold, value):
     """threshold written into x's own memory"""
-    op = Threshold(_number("threshold_", "threshold", threshold), _number("threshold_", "value", value))
+    op = Threshold(real("threshold_", "threshold", threshold), real("threshold_", "value", value))
     return _run("threshold_", op, x, True)
 
 
@@ -532,7 +526,7 @@ def rrelu(x, lower=1 / 8, upper=1 / 3, training=False, inplace=False, rng=None):
     The slopes are drawn from `rng`, the calling thread's generator where it is None.
     Xu et al., "Empirical evaluation of rectified activations in convolutional network", 2015.
     """
-    lower, upper = _number("rrelu", "lower", lower), _number("rrelu", "upper", upper)
+    lower, upper = real("rrelu", "lower", lower), real("rrelu", "upper", upper)
     if not lower <= upper or math.isinf(lower) or math.isinf(upper):
         raise ValueError(f"rrelu: expected finite bounds with lower <= upper, got {lower} and {upper}")
     expect_tensor("rrelu", x)

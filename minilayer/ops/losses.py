@@ -189,7 +189,8 @@ def _broadcast(name, x, target, warn=True):
     return x.expand(shape), target.expand(shape)
 
 
-def _reduced(loss, reduction):
+def reduced(loss, reduction):
+    """The mean or the sum of a loss's values, or ("none") these."""
     return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
 
 
@@ -205,7 +206,7 @@ def _weighted(name, loss, weight, shape, reduction):
     loss = loss * weight
     if reduction == "mean":
         return loss.sum() / weight.sum()
-    return _reduced(loss, reduction)
+    return reduced(loss, reduction)
 
 
 def l1_loss(x, target, reduction="mean", weight=None):
@@ -267,7 +268,7 @@ def huber_loss(x, target, reduction="mean", delta=1.0, weight=None):
     if weight is None:
         return apply(Huber(reduction, delta=delta), x, target)
     _weights("huber_loss", weight, shape)
-    return _reduced(apply(Huber("none", delta=delta), x, target) * weight, reduction)
+    return reduced(apply(Huber("none", delta=delta), x, target) * weight, reduction)
 
 
 def _fitting(name, what, weight, x):
@@ -294,7 +295,7 @@ def binary_cross_entropy(x, target, weight=None, reduction="mean"):
     if weight is None:
         return apply(BinaryCrossEntropy(reduction), x, target)
     weight = _fitting("binary_cross_entropy", "weight", weight, x)
-    return _reduced(apply(BinaryCrossEntropy("none"), x, target) * weight, reduction)
+    return reduced(apply(BinaryCrossEntropy("none"), x, target) * weight, reduction)
 
 
 def binary_cross_entropy_with_logits(x, target, weight=None, reduction="mean", pos_weight=None):
@@ -311,7 +312,7 @@ def binary_cross_entropy_with_logits(x, target, weight=None, reduction="mean", p
     if weight is None:
         return apply(BinaryCrossEntropyWithLogits(reduction), *inputs)
     weight = _fitting(name, "weight", weight, x)
-    return _reduced(apply(BinaryCrossEntropyWithLogits("none"), *inputs) * weight, reduction)
+    return reduced(apply(BinaryCrossEntropyWithLogits("none"), *inputs) * weight, reduction)
 
 
 def kl_div(x, target, reduction="mean", log_target=False):

@@ -262,7 +262,21 @@ class FractionalMaxPool(_Largest):
         return self.window_cost(shapes, out_shapes, _product(self.kernel), 3)
 
 
-class MaxUnpool(_Pool):
+class _Spread(_Pool):
+    """What the ops share that put values where an index says; they save it, and their gradient is looked up there."""
+
+    def backward(self, node, dy):
+        (index,) = node.saved
+        dx = empty(index.shape, dy.dtype, dy)
+        kernels.on(dy).max_unpool_backward(self.volume(contiguous(dy)), self.volume(index), self.volume(dx))
+        return dx, None
+
+    def backward_graph(self, node, dy):
+        (index,) = node.saved
+        return apply(Gather(self.n), dy, wrap(index)), None
+
+
+class MaxUnpool(_Spread):
     """y = 0 but y[b,c,index] = x, of two values for one place the last;  dx = dy[b,c,index]"""
     name = "max_unpool"
     required = 2
@@ -288,22 +302,12 @@ class MaxUnpool(_Pool):
         node.save(index)                                    # dx comes from there
         return y
 
-    def backward(self, node, dy):
-        (index,) = node.saved
-        dx = empty(index.shape, dy.dtype, dy)
-        kernels.on(dy).max_unpool_backward(self.volume(contiguous(dy)), self.volume(index), self.volume(dx))
-        return dx, None
-
-    def backward_graph(self, node, dy):
-        (index,) = node.saved
-        return apply(Gather(self.n), dy, wrap(index)), None
-
     def cost(self, shapes, out_shapes):
         x, y = _product(shapes[0]), _product(out_shapes[0])
         return Cost(0, 0, 4 * (3 * x + y), 4 * 4 * x)
 
 
-class Scatter(_Pool):
+class Scatter(_Spread):
     """y = 0 but y[b,c,index] += x, the gradient of a max pooling;  dx = dy[b,c,index]"""
     name = "max_pool_backward"
     required = 2
@@ -317,16 +321,6 @@ class Scatter(_Pool):
         kernels.on(x).max_pool_backward(self.volume(contiguous(x)), self.volume(index), self.volume(y))
         node.save(index)
         return y
-
-    def backward(self, node, dy):
-        (index,) = node.saved
-        dx = empty(index.shape, dy.dtype, dy)
-        kernels.on(dy).max_unpool_backward(self.volume(contiguous(dy)), self.volume(index), self.volume(dx))
-        return dx, None
-
-    def backward_graph(self, node, dy):
-        (index,) = node.saved
-        return apply(Gather(self.n), dy, wrap(index)), None
 
     def cost(self, shapes, out_shapes):
         x, y = _product(shapes[0]), _product(out_shapes[0])
