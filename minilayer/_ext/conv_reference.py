@@ -16,8 +16,12 @@ def _taps(x, kernel, out, stride, padding, dilation):
     """X[b, c, k, l, p, q] = x[b, c, p s + k d - t, q s + l d - t]: a view of x with its border of zeros (the im2col
     matrix, never written out), and that padded copy."""
     reach = [(p - 1) * s + (k - 1) * d + 1 for p, s, k, d in zip(out, stride, kernel, dilation, strict=True)]
-    padded = np.zeros((*x.shape[:2], *[max(r, n + t) for r, n, t in zip(reach, x.shape[2:], padding, strict=True)]),
-                      x.dtype)
+    shape = (*x.shape[:2], *[max(r, n + t) for r, n, t in zip(reach, x.shape[2:], padding, strict=True)])
+    try:
+        padded = np.zeros(shape, x.dtype)
+    except (MemoryError, ValueError):       # ValueError: more bytes than an address can count
+        raise MemoryError(f"conv{len(kernel)}d: no memory for a padded copy of shape {shape}; use a smaller dilation or "
+                          f"padding") from None
     padded[_inside(padding, x.shape)] = x
     steps = padded.strides[2:]
     view = np.lib.stride_tricks.as_strided(
