@@ -19,7 +19,9 @@ except RuntimeError as error:       # a MINILAYER_... variable that makes no sen
     if _os.path.basename(_sys.argv[0]) in ("minilayer", "-m"):
         raise SystemExit(f"minilayer: {error}") from None
     raise
-from minilayer.dtypes import boolean, float32, float64, int32, int64, result_type, uint8
+from minilayer import accelerator, cuda, device
+from minilayer.dtypes import boolean, float32, float64, int32, int64, uint8
+from minilayer.dtypes import can_cast, get_default_dtype, promote_types, result_type, set_default_dtype
 from minilayer.state import enable_grad, is_grad_enabled, no_grad, set_grad_enabled, thread_state
 from minilayer.tensor import Tensor
 from minilayer.tape import Op, apply
@@ -35,12 +37,12 @@ from minilayer import layers
 from minilayer.layers import *
 from minilayer import optim
 from minilayer import nn        # PyTorch's name for the layers
-from minilayer import data
+from minilayer import data, utils
 from minilayer.serialization import load, save
 from minilayer.weights import load_weights
 
 from math import e, inf, nan, pi
-from numpy import finfo, iinfo
+from numpy import dtype, finfo, iinfo
 bool, float, double, int, long = boolean, float32, float64, int32, int64      # dtypes under PyTorch's names
 inference_mode, Size = no_grad, tuple
 __version__ = "0.1.0"

@@ -227,6 +227,10 @@ def run_sample(options, parser) -> int:
     if not isinstance(config, dict) or config.get("job") not in jobs.TEXT_JOBS:
         raise ValueError(f"sample: {options.folder} holds no run on text ({', '.join(jobs.TEXT_JOBS)}), but of "
                          f"{config.get('job') if isinstance(config, dict) else config!r}")
+    jobs.check_config(config)
+    if config["vocabulary"] is None:
+        raise ValueError(f"sample: expected {options.folder} to hold the vocabulary that its model learned, got None; train "
+                         "it anew")
     best = Path(options.folder) / BEST
     if not best.is_file():
         raise FileNotFoundError(f"sample: expected weights {best}, found none; train to the end of an epoch first")

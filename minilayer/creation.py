@@ -6,9 +6,11 @@ import numpy as np
 from minilayer import device as devices
 from minilayer import random
 from minilayer.arrays import array_from
+from minilayer.device import shape_from
 from minilayer.dtypes import as_dtype
 from minilayer.node import TensorBase
 from minilayer.ops.indexing import fitting
+from minilayer.ops.like import expect_range
 from minilayer.tape import expect_tensor
 from minilayer.tensor import Tensor
 
@@ -59,20 +61,6 @@ def from_dlpack(source):
 
 # ---- of constants, ranges and random numbers ----
 
-def _shape(name, sizes):
-    """A shape given as numbers or as one sequence, of a tensor that some memory could hold."""
-    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        sizes = tuple(sizes[0])
-    shape = tuple(_integer(name, "sizes", n) for n in sizes)
-    for n in shape:
-        if n < 0:
-            raise ValueError(f"{name}: expected sizes of 0 or more, got {shape}")
-    if math.prod(n or 1 for n in shape) >= 2**60:          # times 8 bytes: more than an address can tell apart
-        raise ValueError(f"{name}: expected sizes whose product is below 2**60, got {shape}; "
-                         "make it smaller, or work through it in parts")
-    return shape
-
-
 def _integer(name, what, n):
     """n as an int, where it is a whole number of any type."""
     try:
@@ -85,7 +73,7 @@ def _integer(name, what, n):
 
 def _check_numbers(name, *values):
     for v in values:
-        if isinstance(v, bool) or not isinstance(v, (int, float, np.integer, np.floating)):
+        if isinstance(v, (bool, np.bool_)) or not isinstance(v, (int, float, np.integer, np.floating)):
             raise TypeError(f"{name}: expected numbers, got {v!r}")
 
 
@@ -117,28 +105,30 @@ def _sizes(name, sizes, size):
 def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of unset values (float32 unless given)."""
     size = _sizes("empty", sizes, size)
-    return _made(_on_cpu(_shape("empty", size), dtype), requires_grad, device)
+    return _made(_on_cpu(shape_from("empty", size), dtype), requires_grad, device)
 
 
 def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
     """A tensor filled with one number, of the number's type (float32, int64 or bool) unless given."""
+    if isinstance(fill_value, np.generic):
+        fill_value = fill_value.item()              # (NumPy's numbers count as Python's of their kind)
     if dtype is None:
         dtype = "bool" if isinstance(fill_value, bool) else "int64" if isinstance(fill_value, int) else "float32"
     size = tuple(size) if isinstance(size, (tuple, list)) else (size,)
     _check_numbers("full", int(fill_value) if isinstance(fill_value, bool) else fill_value)
-    shape, dtype = _shape("full", size), as_dtype(dtype)
+    shape, dtype = shape_from("full", size), as_dtype(dtype)
     return _made(devices.full(shape, fitting("full", fill_value, dtype), dtype, _HOST), requires_grad, device)
 
 
 def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of zeros (float32 unless given)."""
-    shape = _shape("zeros", _sizes("zeros", sizes, size))
+    shape = shape_from("zeros", _sizes("zeros", sizes, size))
     return full(shape, 0, dtype=dtype or "float32", device=device, requires_grad=requires_grad)
 
 
 def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of ones (float32 unless given)."""
-    shape = _shape("ones", _sizes("ones", sizes, size))
+    shape = shape_from("ones", _sizes("ones", sizes, size))
     return full(shape, 1, dtype=dtype or "float32", device=device, requires_grad=requires_grad)
 
 
@@ -173,7 +163,7 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
         raise ValueError(f"arange: expected finite numbers that fit in {kind}, got {start} to {end} in steps of {step}") from None
     if (end - start) * step < 0:
         raise ValueError(f"arange: expected end to lie in the step's direction, got {start} to {end} in steps of {step}")
-    _shape("arange", (count,))
+    shape_from("arange", (count,))
     return _made(_ours(np.arange(start, end, step), dtype or ("int64" if integers else "float32")), requires_grad, device)
 
 
@@ -183,7 +173,7 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False)
     steps = _integer("linspace", "steps", steps)
     if steps < 0:
         raise ValueError(f"linspace: expected steps >= 0, got {steps}")
-    _shape("linspace", (steps,))
+    shape_from("linspace", (steps,))
     return _made(_ours(_evenly(start, end, steps, dtype), dtype), requires_grad, device)
 
 
@@ -199,7 +189,7 @@ def _evenly(start, end, steps, dtype):
 
 def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
     """A matrix with ones on its diagonal, zeros elsewhere."""
-    n, m = _shape("eye", (n, n if m is None else m))
+    n, m = shape_from("eye", (n, n if m is None else m))
     array = devices.zeros((n, m), as_dtype(dtype or "float32"), _HOST)
     np.fill_diagonal(array, 1)
     return _made(array, requires_grad, device)
@@ -211,7 +201,7 @@ def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_
     steps = _integer("logspace", "steps", steps)
     if steps < 0:
         raise ValueError(f"logspace: expected steps >= 0, got {steps}")
-    _shape("logspace", (steps,))
+    shape_from("logspace", (steps,))
     return _made(_ours(np.logspace(start, end, steps, base=base), dtype), requires_grad, device)
 
 
@@ -226,20 +216,21 @@ def triu_indices(row, col, offset=0, *, dtype="int64", device=None):
 
 
 def _triangle_places(name, row, col, offset, dtype, device, upper):
-    row, col = _shape(name, (row, col))
-    below = np.tri(row, col, _integer(name, "offset", offset) - upper, dtype=bool)
+    row, col = shape_from(name, (row, col))
+    offset = max(-row - 1, min(_integer(name, "offset", offset), col + 1))      # (beyond a corner it makes no difference)
+    below = np.tri(row, col, offset - upper, dtype=bool)
     return _made(_ours(np.stack(np.nonzero(~below if upper else below)), dtype), False, device)
 
 
 def rand(*sizes, size=None, generator=None, rng=None, dtype=None, device=None, requires_grad=False):
     """Numbers from U(0, 1). (`generator` is PyTorch's name for rng.)"""
-    return _made(random.uniform(_shape("rand", _sizes("rand", sizes, size)), 0.0, 1.0, as_dtype(dtype or "float32"),
+    return _made(random.uniform(shape_from("rand", _sizes("rand", sizes, size)), 0.0, 1.0, as_dtype(dtype or "float32"),
                                 generator or rng), requires_grad, device)
 
 
 def randn(*sizes, size=None, generator=None, rng=None, dtype=None, device=None, requires_grad=False):
     """Numbers from N(0, 1)."""
-    return _made(random.normal(_shape("randn", _sizes("randn", sizes, size)), 0.0, 1.0, as_dtype(dtype or "float32"),
+    return _made(random.normal(shape_from("randn", _sizes("randn", sizes, size)), 0.0, 1.0, as_dtype(dtype or "float32"),
                                generator or rng), requires_grad, device)
 
 
@@ -252,14 +243,17 @@ def randint(low, high=None, size=(), *, generator=None, rng=None, dtype=None, de
     low, high = _integer("randint", "bounds", low), _integer("randint", "bounds", high)
     if not low < high:
         raise ValueError(f"randint: expected low < high, got {low} and {high}")
-    array = random.integers(_shape("randint", size if isinstance(size, (tuple, list)) else (size,)), low, high,
+    expect_range("randint", low, high - 1, as_dtype(dtype or "int64"))
+    array = random.integers(shape_from("randint", size if isinstance(size, (tuple, list)) else (size,)), low, high,
                             generator or rng)
     return _made(array if dtype is None else _ours(array, dtype), requires_grad, device)
 
 
 def randperm(n, *, generator=None, rng=None, dtype=None, device=None, requires_grad=False):
     """The integers 0 ... n-1 in random order."""
-    array = random.permutation(_shape("randperm", (n,))[0], generator or rng)
+    (n,) = shape_from("randperm", (n,))
+    expect_range("randperm", 0, n - 1, as_dtype(dtype or "int64"))
+    array = random.permutation(n, generator or rng)
     return _made(array if dtype is None else _ours(array, dtype), requires_grad, device)
 
 

@@ -6,7 +6,12 @@ asks it besides for `is_contiguous` and `address`. An op uses that vocabulary, t
 that the same op runs wherever its arrays live.
 
 The third argument of `empty`, `zeros` and `full` is an array already on the wanted device.
+
+Called, this module is PyTorch's `torch.device`: `minilayer.device("cpu")` is a `Device`.
 """
+import sys
+from types import ModuleType
+
 import cython
 from numpy import dtype as dtype_of
 from numpy import may_share_memory, ndarray
@@ -39,6 +44,53 @@ def module_of(device_type: str):
     if not module.is_available():
         raise RuntimeError(f"device {device_type!r} cannot be used here: {module.why_unavailable()}; use 'cpu'")
     return module
+
+
+class Device(str):
+    """A device's name, "cpu", "cuda" or "cuda:0", with its parts: `type` and `index` (None where it is not given). It is
+    that string, so it is taken, compared and hashed wherever the name is."""
+
+    def __new__(cls, type, index=None):
+        if isinstance(type, int) and not isinstance(type, bool):
+            type, index = f"cuda:{type}", None
+        if not isinstance(type, str):
+            raise TypeError(f"device: expected a name as 'cpu' or 'cuda:0', got {type!r}")
+        if index is not None:
+            type = f"{type}:{index}"
+        kind, colon, number = str(type).partition(":")
+        if kind not in ("cpu", "cuda", *_devices) or colon and not (number.isascii() and number.isdigit()):
+            raise ValueError(f"device: expected 'cpu' or 'cuda', alone or with a number as 'cuda:0', got {str(type)!r}")
+        return super().__new__(cls, type)
+
+    @property
+    def type(self):
+        """Its name without a number."""
+        return str(self).partition(":")[0]
+
+    @property
+    def index(self):
+        """Its number, or None."""
+        number = str(self).partition(":")[2]
+        return int(number) if number else None
+
+    def __repr__(self):
+        return f"device(type={self.type!r}{'' if self.index is None else f', index={self.index}'})"
+
+
+class _Callable(ModuleType):
+    """This module with what torch.device, a class, can do: make one, know one, stand in an annotation."""
+
+    def __call__(self, type, index=None):
+        return Device(type, index)
+
+    def __instancecheck__(self, x):
+        return isinstance(x, Device)
+
+    def __or__(self, other):
+        return Device | other
+
+    def __ror__(self, other):
+        return other | Device
 
 
 def device_of(x) -> str:
@@ -181,6 +233,32 @@ def broadcast_shapes(name, *shapes) -> tuple:
     return tuple(result)
 
 
+def expect_room(name, shape) -> tuple:
+    """The shape, of a tensor that some memory could hold. (Sizes beside a 0 count too: NumPy, whose arrays these are, makes
+    no difference.)"""
+    room = 1
+    for n in shape:
+        room *= n or 1
+    if room >= 2**60:               # times 8 bytes: more than an address can tell apart
+        raise ValueError(f"{name}: expected sizes whose product is below 2**60, got {tuple(shape)}"
+                         f"{' (where a 0 counts as 1)' if 0 in shape else ''}; make it smaller, or work through it in parts")
+    return shape
+
+
+def shape_from(name, sizes) -> tuple:
+    """A shape given as numbers or as one sequence, of a tensor that some memory could hold."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = sizes[0]
+    for n in sizes:
+        if isinstance(n, bool) or not hasattr(n, "__index__"):
+            raise TypeError(f"{name}: expected sizes to be integers, got {n!r}")
+    shape = tuple([n.__index__() for n in sizes])
+    for n in shape:
+        if n < 0:
+            raise ValueError(f"{name}: expected sizes of 0 or more, got {shape}")
+    return expect_room(name, shape)
+
+
 def normalize_axis(name, dim, ndim) -> int:
     """The axis a `dim` argument means, 0 <= axis < ndim; negative ones count from the end."""
     if not hasattr(dim, "__index__") or isinstance(dim, bool):
@@ -203,3 +281,6 @@ def normalize_axes(name, dim, ndim) -> tuple:
         if first == second:
             raise ValueError(f"{name}: expected each dim once, got {tuple(dim)} for a tensor with {ndim} dimensions")
     return tuple(axes) if ndim else ()
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -56,3 +56,25 @@ def as_dtype(dtype):
                         + ("; half precision is read from and written to files, and computed as float32"
                            if str(dtype) in _HALF else ""))
     return found
+
+
+def promote_types(type1, type2):
+    """The dtype in which tensors of two dtypes meet."""
+    return max(as_dtype(type1), as_dtype(type2), key=_RANK.get)
+
+
+def can_cast(from_, to):
+    """Does the category of `from_` (bool, integer, float) fit `to`?"""
+    return category(as_dtype(from_)) <= category(as_dtype(to))
+
+
+def get_default_dtype():
+    """The dtype of what is made of Python floats, and of new layers: float32."""
+    return float32
+
+
+def set_default_dtype(d):
+    """Takes the default there is, float32, so that code that sets it runs."""
+    if as_dtype(d) != float32:
+        raise ValueError(f"set_default_dtype: expected float32, which minilayer's default always is, got {d}; give dtype=... "
+                         "to what makes tensors and layers, or move a model with .double()")

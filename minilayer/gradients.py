@@ -53,7 +53,8 @@ def alike(a, b) -> cython.bint:
 def describe(x) -> str:
     """What came in place of a gradient, for an error."""
     array = getattr(x, "array", x)
-    return (f"shape {array.shape} and dtype {array.dtype} on {device.device_of(array)}" if hasattr(array, "dtype")
+    return (f"shape {array.shape} and dtype {array.dtype} on {device.device_of(array)}"
+            if isinstance(array, np.ndarray) or hasattr(array, "device_type")
             else type(x).__name__)
 
 
@@ -89,6 +90,18 @@ def sum_to(g, shape):
     total = empty(shape, g.dtype, g)
     reduce.on(g).sum(g, total.reshape((1,) * (g.ndim - len(shape)) + tuple(shape)))
     return total
+
+
+@cython.ccall
+def fitted(op, i: cython.int, g, shape):
+    """The gradient that a backward rule gave for input i, in that input's shape."""
+    array = cython.cast(TensorBase, g).array if isinstance(g, TensorBase) else g
+    if getattr(array, "shape", None) == shape:
+        return g
+    if op.broadcasts:
+        return sum_to(g, shape)
+    raise RuntimeError(f"{op.name}: backward returned a gradient of {describe(g)} for input {i}; expected shape {shape}, as "
+                       "the input")
 
 
 @cython.ccall

@@ -63,8 +63,9 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, rng=None):
 
 
 def constant_(tensor, val):
-    """Every value `val`."""
-    _check(tensor, "constant_")
+    """Every value `val`, of a tensor of any dtype."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"init.constant_: expected a tensor, got {type(tensor).__name__}")
     with no_grad():
         return tensor.fill_(val)
 
@@ -113,6 +114,11 @@ def _fans(tensor, name):
                          f"got shape {tensor.shape}; use uniform_ or normal_ for it")
     kernel = math.prod(tensor.shape[2:])
     return tensor.shape[1] * kernel, tensor.shape[0] * kernel
+
+
+def _calculate_fan_in_and_fan_out(tensor):
+    """Both fans, under the name by which ported layers ask PyTorch for them."""
+    return _fans(tensor, "_calculate_fan_in_and_fan_out")
 
 
 def _kaiming_std(tensor, a, mode, nonlinearity, name):

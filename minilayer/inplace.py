@@ -63,18 +63,20 @@ def refuse_expanded(name, array):
                            f"{array.shape}; .clone() it first")
 
 
-def apply_inplace(op, target, *others):
+def apply_inplace(op, target, *others, name=None):
     """Compute `op(target, *others)` into target's own memory, and record that for target, its base and its views.
 
-    Returns target. The op's result must have target's shape and fit its dtype. An op that defines
-    `forward_inplace(node, target_array, *arrays)` writes by itself; others compute first and copy then.
+    Returns target. `name` is what errors call it (the op's name with _). The op's result must have target's shape and fit
+    its dtype. An op that defines `forward_inplace(node, target_array, *arrays)` writes by itself; others compute first and
+    copy then.
     """
     state = thread_state()
     t: TensorBase = target
     base: TensorBase = t if t.base is None else t.base
     node: Node
     e = edge(t)
-    name = op.name + "_"
+    if name is None:
+        name = op.name + "_"
     if state.grad_enabled and (e is t or (t.base is not None and edge(base) is base)):
         what = "a leaf that requires a gradient" if e is t else "a view of a leaf that requires a gradient"
         raise RuntimeError(f"{name}: expected a tensor that may be changed in place, got {what}; wrap the change in "

@@ -42,6 +42,30 @@ DEFAULTS = {
     "gpt": {"epochs": 12, "lr": 3e-3, "batch_size": 16, "seed": 0, "text": None, "vocabulary": None}}
 TEXT_JOBS = ("chars", "gpt")
 WINDOW, BATCHES = 64, 60            # text jobs: letters in a window, batches in an epoch
+SETTINGS = {                        # what a config may hold: in words, and as a check
+    "epochs": ("a whole number of 1 or more", lambda value: type(value) is int and value >= 1),
+    "batch_size": ("a whole number of 1 or more", lambda value: type(value) is int and value >= 1),
+    "seed": ("a whole number of 0 or more", lambda value: type(value) is int and 0 <= value < 2**63),
+    "lr": ("a number above 0", lambda value: type(value) in (int, float) and 0 < value < float("inf")),
+    "fold": ("0 to 4", lambda value: type(value) is int and 0 <= value < 5),
+    "small": ("True or False", lambda value: type(value) is bool),
+    "text": ("the name of a file, or None", lambda value: value is None or type(value) is str),
+    "vocabulary": ("a string of different letters, or None before a text is read", lambda value: value is None or (
+        type(value) is str and 0 < len(value) == len(set(value))))}
+
+
+def check_config(config) -> None:
+    """Raise ValueError, naming the setting, where a config is none that a job can run with: a file may hold anything."""
+    job = config.get("job") if isinstance(config, dict) else None
+    if not isinstance(job, str) or job not in DEFAULTS:
+        raise ValueError(f"config: expected a dict of settings with 'job' one of {', '.join(DEFAULTS)}, got {config!r:.200}")
+    if set(config) != {"job", *DEFAULTS[job]}:
+        raise ValueError(f"config: expected the settings {', '.join(['job', *DEFAULTS[job]])} of the job {job!r}, got "
+                         f"{', '.join(map(str, config))}")
+    for name in DEFAULTS[job]:
+        words, fits = SETTINGS[name]
+        if not fits(config[name]):
+            raise ValueError(f"config: expected {name} of the job {job!r} to be {words}, got {config[name]!r:.200}")
 
 
 def digits_net() -> Sequential:
@@ -79,6 +103,7 @@ def datasets(config: dict, root=None):
 
 def trainer_for(config: dict, *, root=None, **settings) -> Trainer:
     """The Trainer of a job; `settings` go to it (out, on_epoch, progress, ...)."""
+    check_config(config)
     if config["job"] in TEXT_JOBS:
         return text_trainer(config, **settings)
     train, test = datasets(config, root)

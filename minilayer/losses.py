@@ -16,7 +16,7 @@ from minilayer.ops.indexing import gather
 from minilayer.ops.linear_cross_entropy import linear_cross_entropy_chunked
 from minilayer.ops.losses import reduced, reduction_of
 from minilayer.ops.matmul import linear, matmul
-from minilayer.ops.reduce import cumsum, norm
+from minilayer.ops.reduce import cumsum, distance, norm
 from minilayer.ops.softmax import cross_entropy
 from minilayer.promotion import cast, real
 from minilayer.state import no_grad
@@ -147,7 +147,9 @@ def multi_margin_loss(x, target, p=1, margin=1.0, weight=None, reduction="mean")
         raise ValueError(f"{name}: expected int64 labels of shape {x.shape[:-1]}, got {target.dtype} of shape {target.shape}")
     _check_labels(name, labels, 0, C)
     labels = labels.long().unsqueeze(1)
-    short = relu(real(name, "margin", margin) - gather(rows, 1, labels) + rows)
+    short = real(name, "margin", margin) - gather(rows, 1, labels) + rows
+    counts = (short > 0) & (arange(C, device=x.device) != labels)        # no NaN, as in PyTorch
+    short = where(counts, short, 0.0)
     loss = short if p == 1 else short * short
     if weight is not None:
         if not isinstance(weight, TensorBase) or weight.shape != (C,):
@@ -156,7 +158,7 @@ def multi_margin_loss(x, target, p=1, margin=1.0, weight=None, reduction="mean")
         if weight.requires_grad:
             raise RuntimeError(f"{name}: has no gradient for the class weights; pass weight.detach()")
         loss = loss * weight[labels]
-    loss = where(arange(C, device=x.device) != labels, loss, 0.0).sum(1) / C
+    loss = loss.sum(1) / C
     return _reduced(name, loss.reshape(*target.shape) if target.ndim else loss.reshape(()), reduction)
 
 
@@ -212,18 +214,6 @@ def multilabel_soft_margin_loss(x, target, weight=None, reduction="mean"):
 
 # ---- distances ----
 
-def _length(x, p, dim, keepdim):
-    """The p-norm, of which the gradient is 0 where x is 0, and everywhere for p = 0."""
-    if p == 0:
-        return x.sign().abs().sum(dim, keepdim)
-    if p in (1, 2, math.inf):
-        return norm(x, p, dim, keepdim)
-    none = x == 0
-    total = where(none, 0.0, where(none, 1.0, x.abs()) ** p).sum(dim, keepdim)
-    none = total == 0
-    return where(none, 0.0, where(none, 1.0, total) ** (1 / p))
-
-
 def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     """The p-norm of x1 - x2 + eps along the last axis; shapes broadcast."""
     name = "pairwise_distance"
@@ -232,7 +222,7 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     _float(name, difference)
     if not difference.ndim:
         raise ValueError(f"{name}: expected vectors along a last axis, got shapes {x1.shape} and {x2.shape}")
-    return _length(difference + real(name, "eps", eps), real(name, "p", p), difference.ndim - 1, keepdim)
+    return norm(difference + real(name, "eps", eps), real(name, "p", p), difference.ndim - 1, keepdim)
 
 
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
@@ -264,7 +254,7 @@ def pdist(x, p=2.0):
     place = arange(N * N, device=x.device)
     i, j = place // max(N, 1), place % max(N, 1)
     above = i < j
-    return _length(x[i[above]] - x[j[above]], p, 1, False)
+    return distance(x[i[above]] - x[j[above]], p, 1)
 
 
 def cosine_embedding_loss(x1, x2, target, margin=0, reduction="mean"):
@@ -370,6 +360,9 @@ class LinearCrossEntropyOptions:
         self.allow_retain_graph, self.batch_chunk_size, self.chunking_method = (allow_retain_graph, batch_chunk_size,
                                                                                 chunking_method)
         self.acc_policy, self.acc_dtype = acc_policy, acc_dtype
+
+    def __repr__(self):
+        return f"LinearCrossEntropyOptions({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
     def rows(self, items, features, classes):
         """How many items a chunk has."""

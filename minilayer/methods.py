@@ -4,6 +4,7 @@ tensor.py takes them over by name. An in-place method without an op of its own c
 where a gradient will be asked for, and writes that into the tensor: `indexing.in_place` makes it from the function.
 """
 from minilayer import device as devices
+from minilayer import gradients
 from minilayer.arrays import array_from
 from minilayer.dtypes import as_dtype
 from minilayer.inplace import apply_inplace, refuse_expanded
@@ -42,11 +43,6 @@ def sqrt_(x):
     return apply_inplace(elementwise.Sqrt(), x)
 
 
-def masked_fill_(x, mask, value):
-    """Write one number where the mask is True."""
-    return x.copy_(indexing.masked_fill(x, mask, value))
-
-
 def fill_diagonal_(x, fill_value, wrap=False):
     """Write one number along a matrix's main diagonal."""
     if wrap or x.array.ndim != 2:
@@ -56,6 +52,7 @@ def fill_diagonal_(x, fill_value, wrap=False):
     return x
 
 
+masked_fill_ = in_place(indexing.masked_fill)
 _clamped = in_place(elementwise.clamp)
 clip_ = clamp_
 
@@ -72,6 +69,11 @@ tan_, asin_, acos_, atan_, sinh_, cosh_, exp2_, log2_, log10_ = map(in_place, (
 erfc_, erfinv_, lgamma_, digamma_, frac_, logit_, fmod_, copysign_, nan_to_num_, clamp_min_, clamp_max_ = map(in_place, (
     special.erfc, special.erfinv, special.lgamma, special.digamma, special.frac, special.logit, special.fmod,
     special.copysign, special.nan_to_num, special.clamp_min, special.clamp_max))
+bitwise_and_, bitwise_or_, bitwise_xor_, bitwise_not_, bitwise_left_shift_, bitwise_right_shift_ = map(in_place, (
+    arithmetic.bitwise_and, arithmetic.bitwise_or, arithmetic.bitwise_xor, arithmetic.bitwise_not,
+    arithmetic.bitwise_left_shift, arithmetic.bitwise_right_shift))
+logical_and_, logical_or_, logical_xor_ = map(in_place, (
+    arithmetic.logical_and, arithmetic.logical_or, arithmetic.logical_xor))
 floor_divide_, remainder_, addcmul_, addcdiv_, lerp_ = map(in_place, (
     arithmetic.floor_divide, arithmetic.remainder, arithmetic.addcmul, arithmetic.addcdiv, arithmetic.lerp))
 addmm_, baddbmm_, cumsum_, cumprod_, tril_, triu_ = map(in_place, (
@@ -91,6 +93,61 @@ def zero_(x):
 def type(x, dtype=None):
     """x with another dtype; without one, its dtype's name."""
     return str(x.array.dtype) if dtype is None else x.to(dtype)
+
+
+def type_as(x, other):
+    """x with another tensor's dtype."""
+    return x.to(other.dtype)
+
+
+def is_floating_point(x):
+    """Is it of float32 or float64?"""
+    return x.array.dtype.kind == "f"
+
+
+def element_size(x):
+    """Bytes an element takes."""
+    return x.array.dtype.itemsize
+
+
+def stride(x):
+    """Steps between neighbours along each axis, in elements."""
+    return tuple([s // x.array.dtype.itemsize for s in x.array.strides])
+
+
+def cpu(x):
+    """x on the CPU."""
+    return x.to("cpu")
+
+
+def cuda(x):
+    """x on the GPU."""
+    return x.to("cuda")
+
+
+def tolist(x):
+    """Its values as nested lists of Python numbers."""
+    return devices.to_device(x.array, "cpu").tolist()
+
+
+def numpy(x):
+    """Its memory as an ndarray (CPU tensors without a gradient; `.detach()` first otherwise). Writes through it are not
+    seen by the tape."""
+    if x.requires_grad:
+        raise RuntimeError("numpy: this tensor requires a gradient, which NumPy would lose; use .detach().numpy()")
+    if devices.device_of(x.array) != "cpu":
+        raise TypeError(f"numpy: expected a tensor on the CPU, got one on {x.device}; use .cpu().numpy()")
+    return x.array
+
+
+def retain_grad(x):
+    """Keep this tensor's gradient in `.grad` at backward, though it is no leaf."""
+    gradients.retain_grad(x)
+
+
+def register_hook(x, hook):
+    """Call `hook(gradient)` when this tensor's gradient is known; a tensor it returns takes the gradient's place."""
+    return gradients.add_hook(x, hook)
 
 
 itemsize = property(lambda x: x.array.dtype.itemsize, doc="Bytes an element takes.")

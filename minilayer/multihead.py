@@ -31,6 +31,10 @@ def multi_head_attention_forward(query, key, value, embed_dim_to_check, num_head
     name = "multi_head_attention_forward"
     for x in (query, key, value):
         expect_tensor(name, x)
+    if isinstance(num_heads, bool) or not hasattr(num_heads, "__index__"):
+        raise TypeError(f"{name}: expected num_heads to be an integer, got {num_heads!r}")
+    if num_heads < 1:
+        raise ValueError(f"{name}: expected num_heads of 1 or more, got {num_heads}")
     if query.shape[-1:] != (embed_dim_to_check,):
         raise ValueError(f"{name}: expected a query of {embed_dim_to_check} features (embed_dim_to_check), got shape "
                          f"{query.shape}")

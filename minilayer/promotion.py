@@ -28,9 +28,14 @@ def constant(x, like, name):
 
 def real(name, what, value) -> float:
     """A setting as a float: any real number but a bool; `what` is its name, for the error."""
+    if type(value) is float:            # (the commonest, without asking an abstract class)
+        return value
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {what} to be a number, got {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: expected {what} below 1.8e308, the largest float, got a larger number") from None
 
 
 class Cast(Op):

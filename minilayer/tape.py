@@ -28,17 +28,17 @@ if cython.compiled:
         alike,
         collect,
         describe,
+        fitted,
         is_private,
         pass_hooks,
         run_hooks,
-        sum_to,
     )
     from cython.cimports.minilayer.node import Node, TensorBase, drop_checks, edge, record, wrap, wrap_result
     from cython.cimports.minilayer.state import State, current
     from cython.cimports.minilayer.versions import check_versions, note_versions, note_versions2
 else:
     from minilayer._ext.runtime import same_dtype, same_shape, scalar_like
-    from minilayer.gradients import added, alike, collect, describe, is_private, pass_hooks, run_hooks, sum_to
+    from minilayer.gradients import added, alike, collect, describe, fitted, is_private, pass_hooks, run_hooks
     from minilayer.node import Node, TensorBase, drop_checks, edge, record, wrap, wrap_result
     from minilayer.state import State, current
     from minilayer.versions import check_versions, note_versions, note_versions2
@@ -64,6 +64,7 @@ _BROADCASTS = cython.declare(cython.int, 2)
 _PROMOTES = cython.declare(cython.int, 4)
 _CONSTANT = cython.declare(cython.int, 8)
 _FLOATS = cython.declare(cython.int, 16)
+_FOREIGN = cython.declare(cython.int, 32)               # written outside minilayer: its gradients' shapes are checked
 _SIMPLE = cython.declare(cython.int, 2 | 4 | 8 | 16)    # what apply2 deals with: all but views
 
 
@@ -105,7 +106,8 @@ class Op:
         super().__init_subclass__(**kwargs)
         cls._flags = ((_VIEW if cls.view else 0) | (_BROADCASTS if cls.broadcasts else 0)
                       | (_PROMOTES if cls.promotes else 0) | (0 if cls.differentiable else _CONSTANT)
-                      | (_FLOATS if cls.promotes == "float" else 0))
+                      | (_FLOATS if cls.promotes == "float" else 0)
+                      | (0 if cls.__module__.startswith("minilayer.") else _FOREIGN))
 
     def forward(self, node, *arrays):
         """Compute the output array, or a tuple of them."""
@@ -211,6 +213,8 @@ def apply(op, *inputs):
                 if a is not None and a.shape != shape:
                     node.shapes = tuple([None if a is None else a.shape for a in arrays])
                     break
+        elif flags & _FOREIGN:
+            node.shapes = tuple([None if a is None else a.shape for a in arrays])
         if node.kept:
             note_versions(node, inputs, results)
     if state.tape is not None:
@@ -491,9 +495,7 @@ def walk(roots, gradients, keep_graph, create_graph, targets=None):
                 if parent is None or gi is None or (node.mask is not None and not node.mask[i]):
                     continue
                 if node.shapes is not None:
-                    shape = node.shapes[i]
-                    if shape != (gi.array if create_graph else gi).shape:
-                        gi = sum_to(gi, shape)
+                    gi = fitted(node.op, i, gi, node.shapes[i])
                 if isinstance(parent, Node):
                     parent_node = parent
                     _arrive(parent_node, 0 if node.slots is None else node.slots[i], gi, heap)

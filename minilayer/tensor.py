@@ -13,7 +13,7 @@ import cython
 import numpy as np
 
 from minilayer import device as devices
-from minilayer import gradients, tape
+from minilayer import tape
 from minilayer.arrays import array_from
 from minilayer.dtypes import as_dtype, boolean, float32, float64, int32, int64, uint8
 from minilayer.inplace import apply_inplace
@@ -30,7 +30,8 @@ else:
 
 _ADD, _SUB, _MUL, _DIV, _POW = (arithmetic.Add(), arithmetic.Sub(), arithmetic.Mul(), arithmetic.Div(),
                                 arithmetic.Pow())
-_COMPARABLE = (TensorBase, numbers.Number, np.bool_, np.ndarray)
+_CPU = devices.Device("cpu")
+_OPERANDS = (np.ndarray, numbers.Number, np.bool_)
 
 
 def _rebuild(cls, array, requires_grad):
@@ -45,13 +46,16 @@ def _unpickle(cls, array, requires_grad):
     return _rebuild(cls, devices.copy(array), requires_grad)
 
 
-def _all_bools(symbol, *operands):
-    """Refuse to read `&` of numbers, which elsewhere works bit by bit."""
-    for x in operands:
-        if getattr(x, "dtype", type(x)) not in (boolean, bool):
-            raise TypeError(f"{symbol}: expected bools, got {getattr(x, 'dtype', type(x).__name__)}; compare first, as in "
-                            "(x != 0), or use logical_and, logical_or, logical_xor, logical_not")
-    return operands
+@cython.cfunc
+def _operand(x) -> cython.bint:
+    """Does an operator take x? (Else its own class, whose `__radd__` or `__eq__` may know tensors, is asked.)"""
+    return isinstance(x, TensorBase) or type(x) is float or type(x) is int or isinstance(x, _OPERANDS)
+
+
+@cython.cfunc
+def _factor(x) -> cython.bint:
+    """The same for *; a list, too, so that the error comes from here: left to Python it would be repeated `tensor` times."""
+    return _operand(x) or isinstance(x, (list, tuple, str, bytes))
 
 
 @cython.cclass
@@ -92,8 +96,8 @@ class Tensor(TensorBase):
 
     @property
     def device(self):
-        """"cpu" or "cuda"."""
-        return devices.device_of(self.array)
+        """"cpu" or "cuda", as a `minilayer.device`."""
+        return _CPU if type(self.array) is np.ndarray else devices.Device(self.array.device_type)
 
     def dim(self):
         return self.array.ndim
@@ -108,19 +112,8 @@ class Tensor(TensorBase):
 
     ndimension, nelement = dim, numel
 
-    def element_size(self):
-        """Bytes an element takes."""
-        return self.array.dtype.itemsize
-
-    def stride(self):
-        """Steps between neighbours along each axis, in elements."""
-        return tuple([s // self.array.dtype.itemsize for s in self.array.strides])
-
     def is_contiguous(self):
         return devices.is_contiguous(self.array)
-
-    def is_floating_point(self):
-        return self.array.dtype.kind == "f"
 
     def __len__(self):
         if not self.array.ndim:
@@ -134,7 +127,7 @@ class Tensor(TensorBase):
         if self.array.dtype not in (float32, int64, boolean):
             text += f", dtype={self.array.dtype}"
         if self.device != "cpu":
-            text += f", device={self.device!r}"
+            text += f", device='{self.device}'"
         if not self.is_leaf:
             text += f", grad_fn=<{self.node.op.name}>"
         elif self.wants_grad:
@@ -155,18 +148,6 @@ class Tensor(TensorBase):
             raise ValueError(f"item: expected a tensor of one element, got shape {self.array.shape}; "
                              "index it first, or use .tolist()")
         return self._on_host().item()
-
-    def tolist(self):
-        return self._on_host().tolist()
-
-    def numpy(self):
-        """Its memory as an ndarray (CPU tensors without a gradient; `.detach()` first otherwise). Writes through it are
-        not seen by the tape."""
-        if self.requires_grad:
-            raise RuntimeError("numpy: this tensor requires a gradient, which NumPy would lose; use .detach().numpy()")
-        if self.device != "cpu":
-            raise TypeError(f"numpy: expected a tensor on the CPU, got one on {self.device}; use .cpu().numpy()")
-        return self.array
 
     def __array__(self, dtype=None, copy=None):
         array = self.numpy()
@@ -263,15 +244,6 @@ class Tensor(TensorBase):
             result = indexing.to_device(result, device)
         return result
 
-    def type_as(self, other):
-        return self.to(other.dtype)
-
-    def cpu(self):
-        return self.to("cpu")
-
-    def cuda(self):
-        return self.to("cuda")
-
     def float(self):
         return cast(self, float32)
 
@@ -337,67 +309,59 @@ class Tensor(TensorBase):
         """
         tape.backward(self, gradient, retain_graph, create_graph)
 
-    def retain_grad(self):
-        """Keep this tensor's gradient in `.grad` at backward, though it is no leaf."""
-        gradients.retain_grad(self)
-
     @property
     def retains_grad(self):
         return self.retains
 
-    def register_hook(self, hook):
-        """Call `hook(gradient)` when this tensor's gradient is known; a tensor it returns takes the gradient's place."""
-        return gradients.add_hook(self, hook)
-
     # ---- arithmetic ----  (+ - * / apply their op at once: apply2 is what arithmetic.add(...) does)
 
     def __add__(self, other):
-        return apply2(_ADD, self, other)
+        return apply2(_ADD, self, other) if _operand(other) else NotImplemented
 
     def __radd__(self, other):
-        return apply2(_ADD, other, self)
+        return apply2(_ADD, other, self) if _operand(other) else NotImplemented
 
     def __sub__(self, other):
-        return apply2(_SUB, self, other)
+        return apply2(_SUB, self, other) if _operand(other) else NotImplemented
 
     def __rsub__(self, other):
-        return apply2(_SUB, other, self)
+        return apply2(_SUB, other, self) if _operand(other) else NotImplemented
 
     def __mul__(self, other):
-        return apply2(_MUL, self, other)
+        return apply2(_MUL, self, other) if _factor(other) else NotImplemented
 
     def __rmul__(self, other):
-        return apply2(_MUL, other, self)
+        return apply2(_MUL, other, self) if _factor(other) else NotImplemented
 
     def __truediv__(self, other):
-        return apply2(_DIV, self, other)
+        return apply2(_DIV, self, other) if _operand(other) else NotImplemented
 
     def __rtruediv__(self, other):
-        return apply2(_DIV, other, self)
+        return apply2(_DIV, other, self) if _operand(other) else NotImplemented
 
     def __floordiv__(self, other):
-        return arithmetic.floor_divide(self, other)
+        return arithmetic.floor_divide(self, other) if _operand(other) else NotImplemented
 
     def __rfloordiv__(self, other):
-        return arithmetic.floor_divide(other, self)
+        return arithmetic.floor_divide(other, self) if _operand(other) else NotImplemented
 
     def __mod__(self, other):
-        return arithmetic.remainder(self, other)
+        return arithmetic.remainder(self, other) if _operand(other) else NotImplemented
 
     def __rmod__(self, other):
-        return arithmetic.remainder(other, self)
+        return arithmetic.remainder(other, self) if _operand(other) else NotImplemented
 
     def __pow__(self, other):
-        return arithmetic.pow(self, other)
+        return arithmetic.pow(self, other) if _operand(other) else NotImplemented
 
     def __rpow__(self, other):
-        return arithmetic.pow(other, self)
+        return arithmetic.pow(other, self) if _operand(other) else NotImplemented
 
     def __matmul__(self, other):
-        return products.matmul(self, other)
+        return products.matmul(self, other) if _operand(other) else NotImplemented
 
     def __rmatmul__(self, other):
-        return products.matmul(other, self)
+        return products.matmul(other, self) if _operand(other) else NotImplemented
 
     def __neg__(self):
         return elementwise.neg(self)
@@ -409,34 +373,55 @@ class Tensor(TensorBase):
         return elementwise.abs(self)
 
     def __invert__(self):
-        return elementwise.logical_not(*_all_bools("~", self))
+        return arithmetic.bitwise_not(self)
 
     def __and__(self, other):
-        return arithmetic.logical_and(*_all_bools("&", self, other))
+        return arithmetic.bitwise_and(self, other) if _operand(other) else NotImplemented
+
+    def __rand__(self, other):
+        return arithmetic.bitwise_and(other, self) if _operand(other) else NotImplemented
 
     def __or__(self, other):
-        return arithmetic.logical_or(*_all_bools("|", self, other))
+        return arithmetic.bitwise_or(self, other) if _operand(other) else NotImplemented
+
+    def __ror__(self, other):
+        return arithmetic.bitwise_or(other, self) if _operand(other) else NotImplemented
 
     def __xor__(self, other):
-        return arithmetic.logical_xor(*_all_bools("^", self, other))
+        return arithmetic.bitwise_xor(self, other) if _operand(other) else NotImplemented
+
+    def __rxor__(self, other):
+        return arithmetic.bitwise_xor(other, self) if _operand(other) else NotImplemented
+
+    def __lshift__(self, other):
+        return arithmetic.bitwise_left_shift(self, other) if _operand(other) else NotImplemented
+
+    def __rlshift__(self, other):
+        return arithmetic.bitwise_left_shift(other, self) if _operand(other) else NotImplemented
+
+    def __rshift__(self, other):
+        return arithmetic.bitwise_right_shift(self, other) if _operand(other) else NotImplemented
+
+    def __rrshift__(self, other):
+        return arithmetic.bitwise_right_shift(other, self) if _operand(other) else NotImplemented
 
     def __eq__(self, other):
-        return arithmetic.eq(self, other) if isinstance(other, _COMPARABLE) else NotImplemented
+        return arithmetic.eq(self, other) if _operand(other) else NotImplemented
 
     def __ne__(self, other):
-        return arithmetic.ne(self, other) if isinstance(other, _COMPARABLE) else NotImplemented
+        return arithmetic.ne(self, other) if _operand(other) else NotImplemented
 
     def __lt__(self, other):
-        return arithmetic.lt(self, other)
+        return arithmetic.lt(self, other) if _operand(other) else NotImplemented
 
     def __le__(self, other):
-        return arithmetic.le(self, other)
+        return arithmetic.le(self, other) if _operand(other) else NotImplemented
 
     def __gt__(self, other):
-        return arithmetic.gt(self, other)
+        return arithmetic.gt(self, other) if _operand(other) else NotImplemented
 
     def __ge__(self, other):
-        return arithmetic.ge(self, other)
+        return arithmetic.ge(self, other) if _operand(other) else NotImplemented
 
     # In place: `x += y` writes into x's memory.
 
@@ -456,19 +441,40 @@ class Tensor(TensorBase):
         return apply_inplace(_POW, self, other)
 
     def __iadd__(self, other):
-        return apply_inplace(_ADD, self, other)
+        return apply_inplace(_ADD, self, other) if _operand(other) else NotImplemented
 
     def __isub__(self, other):
-        return apply_inplace(_SUB, self, other)
+        return apply_inplace(_SUB, self, other) if _operand(other) else NotImplemented
 
     def __imul__(self, other):
-        return apply_inplace(_MUL, self, other)
+        return apply_inplace(_MUL, self, other) if _factor(other) else NotImplemented
 
     def __itruediv__(self, other):
-        return apply_inplace(_DIV, self, other)
+        return apply_inplace(_DIV, self, other) if _operand(other) else NotImplemented
 
     def __ipow__(self, other):
-        return apply_inplace(_POW, self, other)
+        return apply_inplace(_POW, self, other) if _operand(other) else NotImplemented
+
+    def __ifloordiv__(self, other):
+        return self.floor_divide_(other) if _operand(other) else NotImplemented
+
+    def __imod__(self, other):
+        return self.remainder_(other) if _operand(other) else NotImplemented
+
+    def __iand__(self, other):
+        return self.bitwise_and_(other) if _operand(other) else NotImplemented
+
+    def __ior__(self, other):
+        return self.bitwise_or_(other) if _operand(other) else NotImplemented
+
+    def __ixor__(self, other):
+        return self.bitwise_xor_(other) if _operand(other) else NotImplemented
+
+    def __ilshift__(self, other):
+        return self.bitwise_left_shift_(other) if _operand(other) else NotImplemented
+
+    def __irshift__(self, other):
+        return self.bitwise_right_shift_(other) if _operand(other) else NotImplemented
 
     subtract_, multiply_, divide_ = sub_, mul_, div_
 
@@ -497,7 +503,8 @@ class Tensor(TensorBase):
     from minilayer.ops.arithmetic import add, sub, mul, div, subtract, multiply, divide, true_divide, floor_divide
     from minilayer.ops.arithmetic import remainder, pow, float_power, maximum, minimum, addcmul, addcdiv, lerp
     from minilayer.ops.arithmetic import eq, ne, lt, le, gt, ge, greater, greater_equal, less, less_equal, not_equal
-    from minilayer.ops.arithmetic import logical_and, logical_or, logical_xor, isclose, allclose, equal
+    from minilayer.ops.arithmetic import logical_and, logical_or, logical_xor, isclose, allclose, equal, bitwise_not
+    from minilayer.ops.arithmetic import bitwise_and, bitwise_or, bitwise_xor, bitwise_left_shift, bitwise_right_shift
     from minilayer.ops.elementwise import abs, neg, sign, square, reciprocal, sqrt, rsqrt, exp, expm1, log, log1p
     from minilayer.ops.elementwise import sin, cos, tanh, sigmoid, relu, erf, floor, ceil, round, trunc, clamp
     from minilayer.ops.elementwise import isnan, isinf, isfinite, logical_not
@@ -536,7 +543,10 @@ class Tensor(TensorBase):
     from minilayer.methods import clamp_max_, floor_divide_, remainder_, addcmul_, addcdiv_, lerp_, addmm_, baddbmm_, cumsum_
     from minilayer.methods import cumprod_, tril_, triu_, scatter_, scatter_add_, scatter_reduce_, index_add_, index_copy_
     from minilayer.methods import index_fill_, index_put_, masked_scatter_, unsqueeze_, squeeze_, t_, transpose_, zero_, where
-    from minilayer.methods import type, itemsize, nbytes, is_cuda, new_tensor
+    from minilayer.methods import bitwise_and_, bitwise_or_, bitwise_xor_, bitwise_not_, bitwise_left_shift_
+    from minilayer.methods import bitwise_right_shift_, logical_and_, logical_or_, logical_xor_
+    from minilayer.methods import type, type_as, itemsize, element_size, nbytes, stride, is_floating_point, is_cuda, cpu, cuda
+    from minilayer.methods import tolist, numpy, retain_grad, register_hook, new_tensor
     from minilayer.ops.indexing import copy_, fill_
     from minilayer.ops.like import normal_, uniform_, random_, bernoulli_, exponential_, log_normal_, cauchy_, geometric_
 

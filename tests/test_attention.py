@@ -69,6 +69,25 @@ def test_inputs_and_output_changed_in_place_are_noticed(rng):
             y.sum().backward()
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_cosine_and_sine_changed_in_place_are_noticed(which, rng):
+    x, *waves = normal(rng, 2, 3, 4), ml.Tensor(rng.standard_normal((3, 2))), ml.Tensor(rng.standard_normal((3, 2)))
+    y = F.rotary(x, *waves)
+    waves[which][1] = 0.0                                           # through a view
+    with pytest.raises(RuntimeError, match=f"rotary saved input {which + 1} .* changed in place"):
+        y.sum().backward()
+    waves[which].requires_grad_()
+    with ml.no_grad():                                              # nothing is learned here: nothing is lost
+        assert F.rotary(x, *waves).shape == x.shape
+
+
+def test_settings_may_be_numbers_of_numpy(rng):
+    q, k, v = (normal(rng, 2, 3, 4) for _ in range(3))
+    want = F.scaled_dot_product_attention(q, k, v, scale=0.25)
+    assert (F.scaled_dot_product_attention(q, k, v, scale=np.float32(0.25), dropout_p=np.float64(0)) == want).all()
+    assert ml.RotaryPositions(4, base=np.float32(10)).base == 10.0
+
+
 def test_infinities_and_nan_stay_in_their_rows(rng):
     kernels = family("attention").cpu
     q, k, v = (rng.standard_normal((1, 1, 5, 8)) for _ in range(3))
@@ -200,10 +219,42 @@ def test_gpt_writes_what_a_seed_settles(gpt):
     assert likeliest == list(gpt.generate([1, 2], 30, top_k=1))
     with pytest.raises(ValueError, match="at most context=12 tokens, got 13"):
         gpt(ml.zeros(1, 13).long())
-    for settings, words in ((dict(temperature=-1), "temperature of 0 or more"), (dict(top_k=0), "top_k of 1 or more"),
-                            (dict(tokens=[]), "at least one token")):
-        with pytest.raises(ValueError, match=words):
-            next(gpt.generate(**(dict(tokens=[1], count=3) | settings)))
+
+
+def test_gpt_refuses_caches_before_it_writes_to_any(gpt):
+    def caches(*capacities):
+        return [ml.KeyValueCache(n) for n in capacities]
+
+    gpt.eval()
+    tokens = ml.zeros(1, 5).long()
+    one, *two = caches(12, 12, 12)
+    gpt(tokens, two)
+    uneven = [one, two[0]]
+    small = caches(20, 20)
+    gpt(tokens, small), gpt(tokens, small)
+    for given, error, words in (
+            ([one, one], ValueError, "2 blocks, got 2, of which 1 are different"), ([one], ValueError, "2 blocks, got 1, of"),
+            (caches(9, 9, 9), ValueError, "2 blocks, got 3"), (uneven, ValueError, r"of one length, got \[0, 5\]"),
+            (caches(12, 4), ValueError, r"room for 5 places after 0, got capacities \[12, 4\]"),
+            (small, ValueError, "at most context=12 tokens, got 5 after 10 in the caches"),
+            (one, TypeError, "a list of KeyValueCaches"), ([None, None], TypeError, "a list of KeyValueCaches")):
+        lengths = [len(c) for c in given if c] if isinstance(given, list) else []
+        with pytest.raises(error, match=f"GPT: .*{words}"):
+            gpt(tokens, given)
+        assert not isinstance(given, list) or [len(c) for c in given if c] == lengths
+    for wrong in ([[1, 2]], ml.zeros(5).long()):
+        with pytest.raises(ValueError, match="GPT: expected token numbers, a tensor of shape"):
+            gpt(wrong)
+
+
+@pytest.mark.parametrize("settings, error, words", [
+    (dict(heads=0), ValueError, "heads >= 1"), (dict(heads=-2), ValueError, "heads >= 1"), (dict(heads=2.0), TypeError, "heads"),
+    (dict(heads=3), ValueError, "got 16 and 3"), (dict(heads=16), ValueError, "in even parts"),
+    (dict(width=0), ValueError, "width >= 1"), (dict(depth=0), ValueError, "depth >= 1"),
+    (dict(context=0), ValueError, "context >= 1"), (dict(vocabulary="abc"), TypeError, "vocabulary to be an integer")])
+def test_gpt_refuses_sizes(settings, error, words):
+    with pytest.raises(error, match=f"GPT: .*{words}"):
+        GPT(**(dict(vocabulary=11, width=16, heads=2) | settings))
 
 
 def test_gpt_ties_its_vectors_and_copies(gpt):

@@ -271,7 +271,20 @@ def other_file(here):
     minilayer.save({"a": 1}, here / "run" / CHECKPOINT)
 
 
+def config_of(here, **change):
+    """A checkpoint of a run of chars that holds a config alone, with one setting changed."""
+    from minilayer import jobs
+    keys = ("epoch", "history", "seconds", "meter", "model", "optimizer", "scheduler", "loader", "random")
+    (here / "run").mkdir()
+    config = {"job": "chars", **jobs.DEFAULTS["chars"]} | change
+    minilayer.save({"config": config, **dict.fromkeys(keys)}, here / "run" / CHECKPOINT)
+
+
 @pytest.mark.parametrize("prepare, arguments, words", [
+    (lambda here: config_of(here, epochs=0), ["sample", "run"], "config: expected epochs of the job 'chars' to be a whole"),
+    (lambda here: config_of(here, epochs=-3), ["train", "chars", "--resume", "run"], "whole number of 1 or more, got -3"),
+    (lambda here: config_of(here, vocabulary=[1]), ["sample", "run"], "vocabulary of the job 'chars' to be a string"),
+    (config_of, ["sample", "run"], "expected run to hold the vocabulary that its model learned, got None"),
     (None, ["train", "digits", "--resume", "nowhere"], "expected a checkpoint nowhere/checkpoint.safetensors, found"),
     (damaged, ["train", "digits", "--resume", "run"], "is not a file that can be read"),
     (other_file, ["train", "digits", "--resume", "run"], "is not a Trainer's checkpoint"),

@@ -33,13 +33,15 @@ def on(function, *arguments):
 YES = ml.ones(2) > 0
 ARITHMETIC = ("add", "sub", "mul", "div", "remainder", "pow", "maximum", "minimum", "floor_divide", "eq", "ne", "lt", "le",
               "gt", "ge", "logical_and", "logical_or", "logical_xor")
+BITWISE = tuple(f"bitwise_{name}" for name in ("and", "or", "xor", "left_shift", "right_shift"))
 
-for f in ARITHMETIC:
+for f in ARITHMETIC + BITWISE:
+    dtype = ml.int64 if f in BITWISE else ml.float32
     ERRORS += [
-        ErrorCase(f"{f}: shapes that do not broadcast", on(f, ml.zeros(2, 3), ml.zeros(2, 4)), ValueError,
+        ErrorCase(f"{f}: shapes that do not broadcast", on(f, ml.zeros(2, 3, dtype=dtype), ml.zeros(2, 4, dtype=dtype)), ValueError,
                   rf"{f}: expected shapes that broadcast.*\(2, 3\) and \(2, 4\); reshape"),
         ErrorCase(f"{f}: a list", on(f, ml.zeros(2), [1.0, 2.0]), TypeError, rf"{f}: expected .*list.*minilayer.tensor"),
-        ErrorCase(f"{f}: two devices", on(f, ml.zeros(2), ml.zeros(2).to("standin")), RuntimeError,
+        ErrorCase(f"{f}: two devices", on(f, ml.zeros(2, dtype=dtype), ml.zeros(2, dtype=dtype).to("standin")), RuntimeError,
                   rf"{f}: expected all tensors on one device, got cpu, standin"),
         ErrorCase(f"{f}: no tensor at all", on(f, 1.0, 2.0), TypeError, f"{f}: expected at least one tensor"),
     ]
@@ -520,10 +522,17 @@ ERRORS += [
     ErrorCase("mul: another byte order", lambda: np.ones(2, ">f4") * ml.ones(2), TypeError, "mul: expected an array of float32.*>f4"),
     ErrorCase("mul: a complex number", lambda: ml.ones(2) * np.complex64(1), TypeError, "mul: expected a tensor or a number"),
     ErrorCase("mul: a number beyond all floats", lambda: ml.ones(2) * 10 ** 400, ValueError, "mul: the number 1000.*does not fit"),
-    ErrorCase("and: numbers", lambda: ml.tensor([6]) & ml.tensor([3]), TypeError, "&: expected bools, got int64.*logical_and"),
-    ErrorCase("or: a number", lambda: YES | 2, TypeError, r"\|: expected bools, got int"),
-    ErrorCase("xor: floats", lambda: YES ^ ml.ones(2), TypeError, r"\^: expected bools, got float32"),
-    ErrorCase("invert: numbers", lambda: ~ml.tensor([6]), TypeError, "~: expected bools, got int64"),
+    ErrorCase("bitwise_xor: floats", lambda: YES ^ ml.ones(2), TypeError, "bitwise_xor: expected bools or integers, got float32"),
+    ErrorCase("bitwise_and: a float", lambda: ml.tensor([6]) & 2.0, TypeError, "bitwise_and: expected bools or integers, got float32"),
+    ErrorCase("bitwise_not: floats", lambda: ~ml.ones(2), TypeError, "bitwise_not: expected bools or integers, got float32"),
+    ErrorCase("bitwise_not: a number", lambda: F.bitwise_not(2), TypeError, "bitwise_not: expected a tensor, got int"),
+    ErrorCase("bitwise_not: a list", lambda: F.bitwise_not([2]), TypeError, "bitwise_not: expected a tensor, got list"),
+    ErrorCase("mul: a list, which a number would repeat", lambda: ml.tensor(2) * [1], TypeError, "mul: expected a tensor or a number, got list"),
+    ErrorCase("bitwise_left_shift: bools", lambda: YES << YES, TypeError, "bitwise_left_shift: expected numbers, got bool"),
+    ErrorCase("bitwise_right_shift: a number beyond the type", lambda: ml.tensor([1], dtype=ml.uint8) >> 300, ValueError,
+              "bitwise_right_shift: the number 300 does not fit in uint8"),
+    ErrorCase("or in place: numbers into bools", lambda: YES.bitwise_or_(ml.tensor([1, 2])), TypeError,
+              "bitwise_or_: the result is int64, which does not fit in the tensor's bool"),
     ErrorCase("fill_: NaN as an integer", lambda: ml.tensor([1]).fill_(float("nan")), ValueError, "fill_: the number nan does not fit in int64"),
     ErrorCase("assign: beyond the type", lambda: assign(ml.tensor([1], dtype=ml.uint8), 0, 300), ValueError, "setitem: the number 300.*uint8"),
     ErrorCase("masked_fill: infinite integers", lambda: ml.tensor([1, 2]).masked_fill(YES, float("inf")), ValueError, "masked_fill: .*inf"),

@@ -1,9 +1,9 @@
 """The floors of the house: imports go down only. Every import statement of the package is read, nothing is imported.
 
-    cli, train, signals, jobs, plots, doctor > nn, models > layers, optim, data, serialization, weights
+    cli, train, signals, jobs, plots, doctor > nn, models, utils > layers, optim, data, serialization, weights
         > creation, functional, composed, losses, multihead, init, gradcheck > tensor > ops
         > promotion, views, inplace, autograd, listing, arrays, tables > tape > node, versions, gradients
-        > device, random, cuda, dtypes, state, _ext
+        > device, accelerator, random, cuda, dtypes, state, _ext
 """
 import ast
 import io
@@ -17,7 +17,7 @@ import minilayer
 
 PACKAGE = Path(minilayer.__file__).parent
 FLOORS = [
-    {"device", "random", "cuda", "_ext", "dtypes", "state"},
+    {"accelerator", "device", "random", "cuda", "_ext", "dtypes", "state"},
     {"node", "versions", "gradients"},
     {"tape"},
     {"promotion", "views", "inplace", "autograd", "listing", "arrays", "tables"},
@@ -26,7 +26,7 @@ FLOORS = [
     {"tensor"},
     {"creation", "functional", "composed", "linalg", "init", "gradcheck", "losses", "multihead"},
     {"layers", "optim", "data", "serialization", "weights"},
-    {"nn", "models"},
+    {"nn", "models", "utils"},
     {"cli", "train", "signals", "jobs", "plots", "doctor", "__main__", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}

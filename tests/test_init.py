@@ -82,3 +82,12 @@ def test_the_same_seed_gives_the_same_values():
 def test_misuse(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+def test_constants_fit_every_dtype_and_fans_have_pytorch_s_name():
+    assert init.zeros_(ml.ones(2, dtype="int64")).tolist() == [0, 0] and init.constant_(ml.tensor([1, 2]), 7).tolist() == [7, 7]
+    with pytest.raises(TypeError, match="init.constant_: expected a tensor, got list"):
+        init.zeros_([1.0])
+    assert init._calculate_fan_in_and_fan_out(ml.ones(3, 4, 5)) == (20, 15)
+    with pytest.raises(ValueError, match="init._calculate_fan_in_and_fan_out: expected a tensor with at least 2 dimensions"):
+        init._calculate_fan_in_and_fan_out(ml.ones(3))

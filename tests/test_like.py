@@ -83,3 +83,11 @@ def test_made_like_another():
     assert x.new_zeros(2, 3).dtype == x.dtype and x.new_full((2,), 3).tolist() == [3, 3] and x.new_tensor([1, 2]).dtype == x.dtype
     assert x.new_ones((2,), dtype="int64").dtype == ml.int64 and x.new_empty(3).shape == (3,)
     assert ml.full_like(x, 2, requires_grad=True).requires_grad and ml.empty_like(x).shape == (2,)
+
+
+@pytest.mark.parametrize("number, dtype", [(np.int64(3), "int64"), (np.uint8(3), "int64"), (np.float64(3), "float32"),
+                                           (np.float32(3), "float32"), (np.True_, "bool"), (True, "bool"), (3, "int64")])
+def test_full_takes_a_numpy_number_as_python_s(number, dtype):
+    y = ml.full((2,), number)
+    assert y.dtype == dtype and y.tolist() == [number] * 2
+    assert ml.full((2,), number, dtype="float64").dtype == "float64"

@@ -203,11 +203,15 @@ def test_state_dict_has_pytorch_s_layout():
     optimizer.step()
     state = optimizer.state_dict()
     assert state["param_groups"][0]["params"] == [0] and state["param_groups"][0]["betas"] == (0.9, 0.999)
-    assert set(state["state"][0]) == {"step", "exp_avg", "exp_avg_sq"} and state["state"][0]["step"] == 1
+    assert set(state["state"][0]) == {"step", "exp_avg", "exp_avg_sq"} and state["state"][0]["step"].item() == 1
+    assert all(isinstance(t, ml.Tensor) for t in state["state"][0].values())
+    assert state["state"][0]["exp_avg"] is optimizer.state[p]["exp_avg"]
     as_torch = {"state": {0: {"step": np.float32(7), "exp_avg": ml.ones(2), "exp_avg_sq": [1.0, 1.0]}},
                 "param_groups": [{**state["param_groups"][0], "betas": [0.5, 0.6], "foreach": None, "fused": None}]}
     optimizer.load_state_dict(as_torch)
-    assert optimizer.state[p]["step"] == 7 and optimizer.state[p]["exp_avg"].dtype == np.float64
+    assert optimizer.state[p]["step"] == 7
+    assert all(isinstance(optimizer.state[p][name], ml.Tensor) and optimizer.state[p][name].dtype == np.float64
+               for name in ("exp_avg", "exp_avg_sq"))
     assert optimizer.param_groups[0]["betas"] == (0.5, 0.6) and "foreach" not in optimizer.param_groups[0]
 
 
@@ -501,6 +505,38 @@ def test_every_optimizer_goes_down_and_on_from_its_state(cls, tmp_path):
     descend(again, other, 3)
     for p, q in zip(params, again, strict=True):
         assert np.array_equal(p.detach().numpy(), q.detach().numpy())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("changed", [{}, {"lr": 0.05}], ids=["defaults", "lr=0.05"])
+@pytest.mark.parametrize("cls", EVERY)
+def test_every_optimizer_s_state_goes_to_pytorch_and_back(cls, changed):
+    """Three steps there, three here from its state, three there from ours: as nine there."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    theirs = getattr(torch.optim, cls.__name__)
+
+    def of_torch(values):
+        return [torch.tensor(p.detach().numpy().copy(), requires_grad=True) for p in values]
+    straight, params = of_torch(matrices()), of_torch(matrices())
+    descend(straight, theirs(straight, **changed), 9)
+    optimizer = theirs(params, **changed)
+    descend(params, optimizer, 3)
+    here = [ml.tensor(p.detach().numpy().copy(), requires_grad=True) for p in params]
+    ours = cls(here, lr=0.5)
+    ours.load_state_dict(optimizer.state_dict())
+    descend(here, ours, 3)
+    state = ours.state_dict()
+    for entries, wanted in zip(state["state"].values(), optimizer.state_dict()["state"].values(), strict=True):
+        if cls is not optim.LBFGS:      # there PyTorch has tensors of a number, and "al", which is scratch
+            assert {k: (type(v).__name__, tuple(v.shape)) for k, v in entries.items()} == \
+                {k: (type(v).__name__, tuple(v.shape)) for k, v in wanted.items()}
+    params = of_torch(here)
+    optimizer = theirs(params, lr=0.5)
+    optimizer.load_state_dict(torch.utils._pytree.tree_map_only(ml.Tensor, lambda t: torch.tensor(t.numpy()), state))
+    descend(params, optimizer, 3)
+    bound = 0.05 if cls is optim.Muon else 1e-10    # PyTorch rounds Muon's iteration to bfloat16, NAdam's product to float32
+    for p, q in zip(params, straight, strict=True):
+        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=bound, atol=bound)
 
 
 @pytest.mark.parametrize("cls", EVERY)

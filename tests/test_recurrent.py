@@ -9,9 +9,10 @@ from rounding import same_bits
 import minilayer as ml
 from minilayer import nn
 from minilayer._ext import dispatch, recurrent_reference
-from minilayer.models import CharLSTM
+from minilayer.models import GPT, CharLSTM
 from minilayer.nn.utils import rnn
 
+F = ml.functional
 KINDS = [ml.RNN, ml.LSTM, ml.GRU]
 
 
@@ -198,15 +199,77 @@ def test_charlstm_writes_as_it_reads():
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (dict(tokens=[]), "at least one token"), (dict(temperature=-1), "temperature of 0 or more"), (dict(top_k=0), "top_k of 1")])
-def test_charlstm_refuses(arguments, words):
-    with pytest.raises(ValueError, match=words):
-        list(CharLSTM(5, 4).generate(**{"tokens": [1], "count": 2, **arguments}))
+    (dict(tokens=[]), "at least one token"), (dict(temperature=-1), "temperature of 0 or more"), (dict(top_k=0), "top_k >= 1"),
+    (dict(temperature=float("nan")), "temperature of 0 or more, got nan"), (dict(temperature="hot"), "temperature to be a num"),
+    (dict(temperature=10**400), "temperature below"), (dict(top_k=2.5), "top_k to be an integer"),
+    (dict(count=-1), "count >= 0"), (dict(count=2.0), "count to be an integer"), (dict(tokens="ab"), "tokens to be integers"),
+    (dict(tokens=[1.5]), "tokens to be integers"), (dict(tokens=[[1], [2, 3]]), "tokens to be integers, one sequence"),
+    (dict(tokens=ml.tensor([[1, 2]])), "tokens to be integers, one sequence"), (dict(tokens=3), "tokens to be integers")])
+def test_the_text_models_refuse(arguments, words):
+    for model in (CharLSTM(5, 4), GPT(5, 8, 1, 2, 4)):
+        with pytest.raises((ValueError, TypeError), match=f"generate: .*{words}"):
+            list(model.generate(**{"tokens": [1], "count": 2, **arguments}))
 
 
-@pytest.mark.parametrize("sizes", [[2, 1, 1], [1, 2], [3, 0], [], [2, 2]])
-def test_packs_made_by_hand_are_checked_before_they_are_padded(sizes):
-    with pytest.raises(ValueError, match="batch_sizes of 1 or more that do not rise and add up to the 3 rows"):
-        ml.nn.utils.rnn.pad_packed_sequence(ml.nn.utils.rnn.PackedSequence(ml.arange(3.0), ml.tensor(sizes, dtype="int64")))
+def test_the_text_models_take_any_sequence_of_integers():
+    for model in (CharLSTM(5, 4), GPT(5, 8, 1, 2, 4)):
+        said = {tuple(model.generate(tokens, 4, temperature=np.float32(0), top_k=np.int64(3)))
+                for tokens in ([1, 2], np.array([1, 2]), ml.tensor([1, 2]), range(1, 3), iter([ml.tensor(1), np.int32(2)]))}
+        assert len(said) == 1
+        assert list(model.generate([1], 0)) == []
+
+
+@pytest.mark.parametrize("sizes", [[2, 1, 1], [1, 2], [0, 3], [4, -1], [], [2, 2]])
+def test_packs_made_by_hand_are_checked(sizes):
+    words = "expected batch_sizes that begin with .* do not rise, and add up to the 3 rows"
+    with pytest.raises(ValueError, match=f"PackedSequence: {words}"):
+        rnn.PackedSequence(ml.arange(3.0), ml.tensor(sizes, dtype="int64"))
+    if len(sizes) == 2:
+        packed = rnn.PackedSequence(ml.arange(3.0), ml.tensor([2, 1]))
+        packed.batch_sizes.copy_(ml.tensor(sizes))                  # written to afterwards
+        with pytest.raises(ValueError, match=f"pad_packed_sequence: {words}"):
+            rnn.pad_packed_sequence(packed)
     with pytest.raises(TypeError, match="total_length to be an integer"):
-        ml.nn.utils.rnn.pad_packed_sequence(ml.nn.utils.rnn.pack_sequence([ml.ones(2)]), total_length="a")
+        rnn.pad_packed_sequence(rnn.pack_sequence([ml.ones(2)]), total_length="a")
+
+
+def test_a_pack_by_hand_may_end_in_empty_steps_and_name_its_order():
+    data, sizes = ml.arange(3.0), ml.tensor([2, 1, 0])
+    y, lengths = rnn.pad_packed_sequence(rnn.PackedSequence(data, sizes))
+    assert y.tolist() == [[0.0, 1.0], [2.0, 0.0], [0.0, 0.0]] and lengths.tolist() == [2, 1]
+    packed = rnn.PackedSequence((data, sizes), sorted_indices=ml.tensor([1, 0]))
+    assert packed.unsorted_indices.tolist() == [1, 0]
+    assert rnn.pad_packed_sequence(packed)[1].tolist() == [1, 2]
+    assert rnn.PackedSequence(*packed).unsorted_indices is packed.unsorted_indices
+    assert rnn.PackedSequence(data, sizes, None, ml.tensor([1, 0])).sorted_indices is None
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("cls", KINDS)
+def test_an_output_written_to_after_forward_is_noticed(cls, packed, rng):
+    layer = cls(2, 3).double()
+    x = rnn.PackedSequence(normal(rng, 6, 2), ml.tensor([3, 2, 1])) if packed else normal(rng, 3, 2, 2)
+    y, last = output(layer, x)
+    y = y.data if packed else y
+    loss = (y * 1.0).sum()
+    F.relu(y, inplace=True)
+    with pytest.raises(RuntimeError, match="saved its output for its gradient, but that memory was changed in place"):
+        loss.backward()
+    y, last = output(layer, x)
+    loss = last[0].sum()
+    last[0].mul_(2.0)                                   # the last state is a copy, which no gradient reads
+    loss.backward()
+
+
+@pytest.mark.parametrize("cls", KINDS)
+def test_batch_sizes_written_to_after_forward_change_no_gradient(cls, rng):
+    layer = cls(2, 3, num_layers=2, bidirectional=True).double()
+    x = normal(rng, 6, 2)
+    found = []
+    for spoil in (False, True):
+        packed = rnn.PackedSequence(x.clone().requires_grad_(), ml.tensor([3, 2, 1]))
+        y, last = output(layer, packed)
+        if spoil:
+            packed.batch_sizes.fill_(1)
+        found.append(ml.grad([y.data.sum(), last[0].sum()], [packed.data, layer.weight_hh_l0]))
+    assert all(same_bits(a.numpy(), b.numpy()) for a, b in zip(*found, strict=True))

@@ -24,6 +24,34 @@ def test_letters_and_numbers():
     with pytest.raises(ValueError, match="1,000 letters or more"):
         Text("too short")
     assert encode("ba", "abc").tolist() == [1, 0]
+    for vocabulary in ("abca", ["a", "b"], 5):
+        with pytest.raises(ValueError, match="encode: expected a vocabulary, a string of different letters"):
+            encode("ba", vocabulary)
+
+
+@pytest.mark.parametrize("change, words", [
+    (dict(epochs=0), "epochs of the job 'chars' to be a whole number of 1 or more, got 0"), (dict(epochs=-3), "got -3"),
+    (dict(epochs=2.0), "got 2.0"), (dict(epochs=True), "got True"), (dict(batch_size=0), "batch_size"), (dict(seed=-1), "seed"),
+    (dict(lr="0.1"), "lr of the job 'chars' to be a number above 0"), (dict(lr=float("nan")), "got nan"),
+    (dict(text=3), "text of the job 'chars' to be the name of a file"), (dict(vocabulary=["a", "b"]), "vocabulary"),
+    (dict(vocabulary="aba"), "vocabulary"), (dict(vocabulary=""), "vocabulary"), (dict(job="cats"), "'job' one of digits"),
+    (dict(job=["chars"]), "'job' one of"), (dict(job="digits"), "the settings job, epochs, lr, batch_size, seed, fold of"),
+    (dict(more=1), "got job, epochs, .*, more")])
+def test_configs_are_checked(change, words):
+    config = {"job": "chars", **jobs.DEFAULTS["chars"]}
+    jobs.check_config(config)
+    with pytest.raises(ValueError, match=f"config: expected .*{words}"):
+        jobs.trainer_for(config | change)
+    with pytest.raises(ValueError, match="config: expected a dict"):
+        jobs.trainer_for([1])
+    for job in jobs.DEFAULTS:
+        assert set(jobs.DEFAULTS[job]) <= set(jobs.SETTINGS)
+        with pytest.raises(ValueError, match=f"expected the settings job, epochs, .* of the job '{job}', got job$"):
+            jobs.trainer_for({"job": job})
+    for change in (dict(job="mnist", fold=0, small=1), dict(job="digits", fold=5)):
+        config = {"job": change["job"], **jobs.DEFAULTS[change["job"]]}
+        with pytest.raises(ValueError, match="small of the job 'mnist' to be True or False|fold of .* to be 0 to 4, got 5"):
+            jobs.trainer_for(config | {name: change[name] for name in config if name in change})
 
 
 def test_files_and_the_default(tmp_path, monkeypatch):
@@ -82,6 +110,16 @@ def test_trigrams_are_counted():
     # 0 1 is followed by 0 twice; 1 0 by 1 and 2 once each: p(0 | 0 1) and p(0 | 1 0) with 0.5 for every letter of 3
     want = -np.log([(2 + 0.5) / (2 + 1.5), 0.5 / (2 + 1.5)]).mean()
     assert abs(trigram_loss(train, valid, 3, 0.5) - want) < 1e-12
+    assert trigram_loss(train.astype(np.int32), valid.tolist(), 3, 0.5) == trigram_loss(train, valid, 3, 0.5)
+    with pytest.raises(ValueError, match="trigram_loss: expected texts of 3 letters or more, got 6 to count and 2 to"):
+        trigram_loss(train, valid[:2], 3)
+
+
+def test_trigrams_of_many_letters_take_the_memory_of_the_text():
+    size = 1_114_112                                        # every letter there is: nothing of size^2 could be held
+    train, valid = np.array([0, 1, 0, 1, 0, 2]) + size - 3, np.array([0, 1, 0, 0]) + size - 3
+    want = -np.log([(2 + 0.5) / (2 + size / 2), 0.5 / (2 + size / 2)]).mean()
+    assert abs(trigram_loss(train, valid, size, 0.5) - want) < 1e-12
 
 
 def test_damaged_models_and_texts_of_one_line_write_or_say_why():

@@ -32,248 +32,174 @@ cdef extern from "c/activation.h":
 cdef const activation_kernels *K = activation_select(runtime())
 
 
-cdef inline int forward(str name, ml_kernel kernel, object x, object y, const activation_settings *s) except -1:
+cdef inline int forward(str name, ml_kernel kernel, object x, object y, double a=0, double b=0, double c=0) except -1:
     cdef ml_array d[2]
+    cdef activation_settings s
+    s.a, s.b, s.c = a, b, c
     describe(x, &d[0], 0, name)
     describe(y, &d[1], 1, name)
-    return launch(name, kernel, d, s, d[1].size)
+    return launch(name, kernel, d, &s, d[1].size)
 
 
-cdef inline int backward(str name, ml_kernel kernel, object x, object dy, object dx, const activation_settings *s) except -1:
+cdef inline int backward(str name, ml_kernel kernel, object x, object dy, object dx, double a=0, double b=0,
+                         double c=0) except -1:
     cdef ml_array d[3]
+    cdef activation_settings s
+    s.a, s.b, s.c = a, b, c
     describe(x, &d[0], 0, name)
     describe(dy, &d[1], 1, name)
     describe(dx, &d[2], 2, name)
-    return launch(name, kernel, d, s, d[2].size)
+    return launch(name, kernel, d, &s, d[2].size)
 
 
 def hardtanh(x, y, *, double low, double high):
     """y = min(max(x, low), high), NaN where x is"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = low
-    s.b = high
-    forward("hardtanh", K.hardtanh, x, y, &s)
+    forward("hardtanh", K.hardtanh, x, y, low, high)
 
 
 def hardtanh_backward(x, dy, dx, *, double low, double high):
     """dx = dy where low < x < high, else 0"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = low
-    s.b = high
-    backward("hardtanh_backward", K.hardtanh_backward, x, dy, dx, &s)
+    backward("hardtanh_backward", K.hardtanh_backward, x, dy, dx, low, high)
 
 
 def leaky_relu(x, y, *, double slope):
     """y = x where x > 0, else slope x"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = slope
-    forward("leaky_relu", K.leaky_relu, x, y, &s)
+    forward("leaky_relu", K.leaky_relu, x, y, slope)
 
 
 def leaky_relu_backward(x, dy, dx, *, double slope):
     """dx = dy where x > 0, else slope dy"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = slope
-    backward("leaky_relu_backward", K.leaky_relu_backward, x, dy, dx, &s)
+    backward("leaky_relu_backward", K.leaky_relu_backward, x, dy, dx, slope)
 
 
 def elu(x, y, *, double alpha, double scale, double input_scale):
     """y = scale x where x > 0, else scale alpha (e^(input_scale x) - 1)"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = alpha * scale
-    s.b = scale
-    s.c = input_scale
-    forward("elu", K.elu, x, y, &s)
+    forward("elu", K.elu, x, y, alpha * scale, scale, input_scale)
 
 
 def elu_backward(x, dy, dx, *, double alpha, double scale, double input_scale):
     """dx = scale dy where x > 0, else scale alpha input_scale e^(input_scale x) dy"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = alpha * scale
-    s.b = scale
-    s.c = input_scale
-    backward("elu_backward", K.elu_backward, x, dy, dx, &s)
+    backward("elu_backward", K.elu_backward, x, dy, dx, alpha * scale, scale, input_scale)
 
 
 def silu(x, y):
     """y = x sigmoid(x)"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    forward("silu", K.silu, x, y, &s)
+    forward("silu", K.silu, x, y)
 
 
 def silu_backward(x, dy, dx):
     """dx = s (1 + x (1 - s)) dy, s = sigmoid(x)"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    backward("silu_backward", K.silu_backward, x, dy, dx, &s)
+    backward("silu_backward", K.silu_backward, x, dy, dx)
 
 
 def mish(x, y):
     """y = x tanh(log(1 + e^x))"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    forward("mish", K.mish, x, y, &s)
+    forward("mish", K.mish, x, y)
 
 
 def mish_backward(x, dy, dx):
     """dx = (t + x sigmoid(x) (1 - t^2)) dy, t = tanh(log(1 + e^x))"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    backward("mish_backward", K.mish_backward, x, dy, dx, &s)
+    backward("mish_backward", K.mish_backward, x, dy, dx)
 
 
 def log_sigmoid(x, y):
     """y = log sigmoid(x) = min(x, 0) - log(1 + e^-|x|)"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    forward("log_sigmoid", K.log_sigmoid, x, y, &s)
+    forward("log_sigmoid", K.log_sigmoid, x, y)
 
 
 def log_sigmoid_backward(x, dy, dx):
     """dx = sigmoid(-x) dy"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    backward("log_sigmoid_backward", K.log_sigmoid_backward, x, dy, dx, &s)
+    backward("log_sigmoid_backward", K.log_sigmoid_backward, x, dy, dx)
 
 
 def tanhshrink(x, y):
     """y = x - tanh x"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    forward("tanhshrink", K.tanhshrink, x, y, &s)
+    forward("tanhshrink", K.tanhshrink, x, y)
 
 
 def tanhshrink_backward(x, dy, dx):
     """dx = tanh(x)^2 dy"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    backward("tanhshrink_backward", K.tanhshrink_backward, x, dy, dx, &s)
+    backward("tanhshrink_backward", K.tanhshrink_backward, x, dy, dx)
 
 
 def softplus(x, y, *, double beta, double threshold):
     """y = log(1 + e^(beta x)) / beta; x itself where beta x > threshold"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = beta
-    s.b = threshold
-    forward("softplus", K.softplus, x, y, &s)
+    forward("softplus", K.softplus, x, y, beta, threshold)
 
 
 def softplus_backward(x, dy, dx, *, double beta, double threshold):
     """dx = sigmoid(beta x) dy; dy itself where beta x > threshold"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = beta
-    s.b = threshold
-    backward("softplus_backward", K.softplus_backward, x, dy, dx, &s)
+    backward("softplus_backward", K.softplus_backward, x, dy, dx, beta, threshold)
 
 
 def softsign(x, y):
     """y = x / (1 + |x|)"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    forward("softsign", K.softsign, x, y, &s)
+    forward("softsign", K.softsign, x, y)
 
 
 def softsign_backward(x, dy, dx):
     """dx = dy / (1 + |x|)^2; NaN where x is infinite, as y is"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    backward("softsign_backward", K.softsign_backward, x, dy, dx, &s)
+    backward("softsign_backward", K.softsign_backward, x, dy, dx)
 
 
 def softshrink(x, y, *, double lambd):
     """y = x - lambd where x > lambd, x + lambd where x < -lambd, else 0 (NaN stays)"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = lambd
-    forward("softshrink", K.softshrink, x, y, &s)
+    forward("softshrink", K.softshrink, x, y, lambd)
 
 
 def softshrink_backward(x, dy, dx, *, double lambd):
     """dx = dy where |x| > lambd, else 0"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = lambd
-    backward("softshrink_backward", K.softshrink_backward, x, dy, dx, &s)
+    backward("softshrink_backward", K.softshrink_backward, x, dy, dx, lambd)
 
 
 def hardshrink(x, y, *, double lambd):
     """y = x where |x| > lambd, else 0 (NaN stays)"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = lambd
-    forward("hardshrink", K.hardshrink, x, y, &s)
+    forward("hardshrink", K.hardshrink, x, y, lambd)
 
 
 def hardshrink_backward(x, dy, dx, *, double lambd):
     """dx = dy where |x| > lambd, else 0"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = lambd
-    backward("hardshrink_backward", K.hardshrink_backward, x, dy, dx, &s)
+    backward("hardshrink_backward", K.hardshrink_backward, x, dy, dx, lambd)
 
 
 def hardsigmoid(x, y):
     """y = min(max(x + 3, 0), 6) / 6"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    forward("hardsigmoid", K.hardsigmoid, x, y, &s)
+    forward("hardsigmoid", K.hardsigmoid, x, y)
 
 
 def hardsigmoid_backward(x, dy, dx):
     """dx = dy / 6 where -3 < x < 3, else 0 (1/6 as a float)"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    backward("hardsigmoid_backward", K.hardsigmoid_backward, x, dy, dx, &s)
+    backward("hardsigmoid_backward", K.hardsigmoid_backward, x, dy, dx)
 
 
 def hardswish(x, y):
     """y = x min(max(x + 3, 0), 6) / 6"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    forward("hardswish", K.hardswish, x, y, &s)
+    forward("hardswish", K.hardswish, x, y)
 
 
 def hardswish_backward(x, dy, dx):
     """dx = 0 where x <= -3, dy where x >= 3, else (x / 3 + 1/2) dy"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    backward("hardswish_backward", K.hardswish_backward, x, dy, dx, &s)
+    backward("hardswish_backward", K.hardswish_backward, x, dy, dx)
 
 
 def threshold(x, y, *, double threshold, double value):
     """y = value where x <= threshold, else x"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = threshold
-    s.b = value
-    forward("threshold", K.threshold, x, y, &s)
+    forward("threshold", K.threshold, x, y, threshold, value)
 
 
 def threshold_backward(x, dy, dx, *, double threshold):
     """dx = 0 where x <= threshold, else dy"""
-    cdef activation_settings s
-    s.a = s.b = s.c = 0
-    s.a = threshold
-    backward("threshold_backward", K.threshold_backward, x, dy, dx, &s)
+    backward("threshold_backward", K.threshold_backward, x, dy, dx, threshold)
 
 
 def glu(x, y):
     """y[r,l] = x[r,0,l] sigmoid(x[r,1,l])"""
-    forward("glu", K.glu, x, y, NULL)
+    forward("glu", K.glu, x, y)
 
 
 def glu_backward(x, dy, dx):
     """dx[r,0,l] = s dy, dx[r,1,l] = x[r,0,l] s (1 - s) dy, s = sigmoid(x[r,1,l])"""
-    backward("glu_backward", K.glu_backward, x, dy, dx, NULL)
+    backward("glu_backward", K.glu_backward, x, dy, dx)
 
 
 def prelu(x, w, y):
@@ -306,6 +232,5 @@ def rrelu(x, v, position, y, *, double lower, double upper):
     describe(v, &d[1], 1, "rrelu")
     describe(position, &d[2], 2, "rrelu")
     describe(y, &d[3], 3, "rrelu")
-    s.a = lower
-    s.b = upper
+    s.a, s.b, s.c = lower, upper, 0
     launch("rrelu", K.rrelu, d, &s, d[0].size)

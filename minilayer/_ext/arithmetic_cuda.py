@@ -1,7 +1,7 @@
 """Arithmetic between arrays that broadcast against one another, on CUDA: the contract of arithmetic_reference.py.
 
 Products and sums may be fused by the compiler where they follow one another; single operations are rounded as IEEE 754
-says, as on the CPU. Division of integers and powers have no kernel yet.
+says, as on the CPU. Division of integers, shifts and powers have no kernel yet.
 """
 from minilayer.cuda import _nb as m
 from minilayer.cuda.blocks import larger, smaller
@@ -11,6 +11,7 @@ from minilayer.cuda.maps import Map
 __getattr__ = missing(__name__)
 
 _ANY = (*NUMBERS, "bool")
+_WHOLE = tuple(dtype for dtype in NUMBERS if "float" not in dtype)
 _TO_BOOL = [(dtype, "bool") for dtype in _ANY]
 
 
@@ -79,6 +80,10 @@ ge = _truth("ge", lambda a, b: m.np.uint8(a >= b))
 logical_and = _truth("logical_and", lambda a, b: m.np.uint8((a != 0) & (b != 0)))
 logical_or = _truth("logical_or", lambda a, b: m.np.uint8((a != 0) | (b != 0)))
 logical_xor = _truth("logical_xor", lambda a, b: m.np.uint8((a != 0) != (b != 0)))
+
+bitwise_and = _number("bitwise_and", lambda real: lambda a, b: a & b, (*_WHOLE, "bool"))
+bitwise_or = _number("bitwise_or", lambda real: lambda a, b: a | b, (*_WHOLE, "bool"))
+bitwise_xor = _number("bitwise_xor", lambda real: lambda a, b: a ^ b, (*_WHOLE, "bool"))
 
 where = Map("arithmetic.where", lambda real: lambda c, a, b: a if c else b, 3, _ANY, letters="BTT")
 _where_true = Map("arithmetic.where_true", _one_side(True), 2, FLOATS, letters="BT")

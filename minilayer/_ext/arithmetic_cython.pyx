@@ -17,6 +17,7 @@ cdef extern from "c/arithmetic.h":
         ml_kernel add, sub, mul, div
         ml_kernel floor_divide, trunc_divide, remainder, pow, maximum, minimum
         ml_kernel eq, ne, lt, le, gt, ge, logical_and, logical_or, logical_xor, where
+        ml_kernel bitwise_and, bitwise_or, bitwise_xor, bitwise_left_shift, bitwise_right_shift
         ml_kernel maximum_backward, minimum_backward, pow_backward, where_backward
     const arithmetic_kernels *arithmetic_select(const ml_runtime *)
 
@@ -126,6 +127,31 @@ def logical_or(a, b, y):
 def logical_xor(a, b, y):
     """y = bool(a) != bool(b)"""
     binary("logical_xor", K.logical_xor, a, b, y, False)
+
+
+def bitwise_and(a, b, y):
+    """y = a & b"""
+    binary("bitwise_and", K.bitwise_and, a, b, y, False)
+
+
+def bitwise_or(a, b, y):
+    """y = a | b"""
+    binary("bitwise_or", K.bitwise_or, a, b, y, False)
+
+
+def bitwise_xor(a, b, y):
+    """y = a ^ b"""
+    binary("bitwise_xor", K.bitwise_xor, a, b, y, False)
+
+
+def bitwise_left_shift(a, b, y):
+    """y = a << b"""
+    binary("bitwise_left_shift", K.bitwise_left_shift, a, b, y, False)
+
+
+def bitwise_right_shift(a, b, y):
+    """y = a >> b"""
+    binary("bitwise_right_shift", K.bitwise_right_shift, a, b, y, False)
 
 
 def where(condition, a, b, y):

@@ -140,6 +140,38 @@ def logical_xor(a, b, y):
     y[...] = np.logical_xor(a, b)
 
 
+def bitwise_and(a, b, y):
+    """y = a & b, bit by bit: bool or integers, as the next four"""
+    y[...] = np.bitwise_and(a, b)
+
+
+def bitwise_or(a, b, y):
+    """y = a | b"""
+    y[...] = np.bitwise_or(a, b)
+
+
+def bitwise_xor(a, b, y):
+    """y = a ^ b"""
+    y[...] = np.bitwise_xor(a, b)
+
+
+def _outside(b):
+    """Where a shift is negative or moves out every bit."""
+    return np.less(b, 0) | np.greater_equal(b, 8 * b.dtype.itemsize)
+
+
+def bitwise_left_shift(a, b, y):
+    """y = a << b of integers; 0 where b is negative or moves out every bit"""
+    out = _outside(b)
+    y[...] = np.where(out, 0, np.left_shift(a, np.where(out, 0, b)))
+
+
+def bitwise_right_shift(a, b, y):
+    """y = a >> b of integers, which keeps the sign; 0, or -1 for a negative a, where b is negative or moves out every bit"""
+    out = _outside(b)
+    y[...] = np.where(out, np.where(np.less(a, 0), -1, 0).astype(y.dtype), np.right_shift(a, np.where(out, 0, b)))
+
+
 def where(condition, a, b, y):
     """y = a where condition (bool) holds, else b"""
     y[...] = np.where(condition, a, b)

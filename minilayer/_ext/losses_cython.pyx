@@ -27,76 +27,61 @@ cdef extern from "c/losses.h":
 cdef const losses_kernels *K = losses_select(runtime())
 
 
-cdef int forward(str name, ml_kernel kernel, x, target, pos_weight, y, double bend, double scale) except -1:
-    cdef ml_array a[4]
-    cdef losses_settings s
-    s.bend = bend
-    s.scale = scale
-    describe(x, &a[0], 0, name)
-    describe(target, &a[1], 1, name)
-    describe(pos_weight, &a[2], 2, name)
-    describe(y, &a[3], 3, name)
-    return launch(name, kernel, a, &s, a[0].size)
-
-
-cdef int backward(str name, ml_kernel kernel, x, target, pos_weight, dy, dx, dtarget, double bend, double scale) except -1:
+cdef int run(str name, ml_kernel kernel, tuple arrays, double scale, double bend=0) except -1:
+    """A loss of (x, target, pos_weight, y), or its gradients of (x, target, pos_weight, dy, dx, dtarget)."""
     cdef ml_array a[6]
     cdef losses_settings s
-    s.bend = bend
-    s.scale = scale
-    describe(x, &a[0], 0, name)
-    describe(target, &a[1], 1, name)
-    describe(pos_weight, &a[2], 2, name)
-    describe(dy, &a[3], 3, name)
-    describe(dx, &a[4], 4, name)
-    describe(dtarget, &a[5], 5, name)
+    cdef int i
+    s.bend, s.scale = bend, scale
+    for i in range(len(arrays)):
+        describe(arrays[i], &a[i], i, name)
     return launch(name, kernel, a, &s, a[0].size)
 
 
 def l1_loss(x, target, y, *, scale=1.0):
     """loss = |x - target|"""
-    forward("l1_loss", K.l1_loss, x, target, None, y, 0, scale)
+    run("l1_loss", K.l1_loss, (x, target, None, y), scale)
 
 
 def l1_loss_backward(x, target, dy, dx, dtarget, *, scale=1.0):
     """dloss/dx = sign(x - target) = -dloss/dtarget"""
-    backward("l1_loss_backward", K.l1_loss_backward, x, target, None, dy, dx, dtarget, 0, scale)
+    run("l1_loss_backward", K.l1_loss_backward, (x, target, None, dy, dx, dtarget), scale)
 
 
 def mse_loss(x, target, y, *, scale=1.0):
     """loss = (x - target)^2"""
-    forward("mse_loss", K.mse_loss, x, target, None, y, 0, scale)
+    run("mse_loss", K.mse_loss, (x, target, None, y), scale)
 
 
 def mse_loss_backward(x, target, dy, dx, dtarget, *, scale=1.0):
     """dloss/dx = 2 (x - target) = -dloss/dtarget"""
-    backward("mse_loss_backward", K.mse_loss_backward, x, target, None, dy, dx, dtarget, 0, scale)
+    run("mse_loss_backward", K.mse_loss_backward, (x, target, None, dy, dx, dtarget), scale)
 
 
 def smooth_l1_loss(x, target, y, *, beta, scale=1.0):
     """With d = |x - target|: loss = d^2 / (2 beta) where d < beta, else d - beta/2"""
-    forward("smooth_l1_loss", K.smooth_l1_loss, x, target, None, y, beta, scale)
+    run("smooth_l1_loss", K.smooth_l1_loss, (x, target, None, y), scale, beta)
 
 
 def smooth_l1_loss_backward(x, target, dy, dx, dtarget, *, beta, scale=1.0):
     """With d = x - target: dloss/dx = d / beta within -1 and 1, = -dloss/dtarget"""
-    backward("smooth_l1_loss_backward", K.smooth_l1_loss_backward, x, target, None, dy, dx, dtarget, beta, scale)
+    run("smooth_l1_loss_backward", K.smooth_l1_loss_backward, (x, target, None, dy, dx, dtarget), scale, beta)
 
 
 def huber_loss(x, target, y, *, delta, scale=1.0):
     """With d = |x - target|: loss = d^2 / 2 where d <= delta, else delta (d - delta/2)"""
-    forward("huber_loss", K.huber_loss, x, target, None, y, delta, scale)
+    run("huber_loss", K.huber_loss, (x, target, None, y), scale, delta)
 
 
 def huber_loss_backward(x, target, dy, dx, dtarget, *, delta, scale=1.0):
     """With d = x - target: dloss/dx = d within -delta and delta, = -dloss/dtarget"""
-    backward("huber_loss_backward", K.huber_loss_backward, x, target, None, dy, dx, dtarget, delta, scale)
+    run("huber_loss_backward", K.huber_loss_backward, (x, target, None, dy, dx, dtarget), scale, delta)
 
 
 def binary_cross_entropy(x, target, y, *, scale=1.0):
-    """loss = -(target log x + (1 - target) log(1 - x)), each logarithm at least -100. ValueError outside 0 <= x <= 1."""
+    """loss = -(target log x + (1 - target) log(1 - x)), each logarithm at least -100. ValueError unless 0 <= x <= 1"""
     try:
-        forward("binary_cross_entropy", K.binary_cross_entropy, x, target, None, y, 0, scale)
+        run("binary_cross_entropy", K.binary_cross_entropy, (x, target, None, y), scale)
     except IndexError:
         outside = x[~((x >= 0) & (x <= 1))].flat[0]
         raise ValueError(f"binary_cross_entropy: expected probabilities in [0, 1], got {outside}") from None
@@ -104,35 +89,35 @@ def binary_cross_entropy(x, target, y, *, scale=1.0):
 
 def binary_cross_entropy_backward(x, target, dy, dx, dtarget, *, scale=1.0):
     """dloss/dx = (x - target) / max(x (1 - x), 1e-12); dloss/dtarget = log(1 - x) - log x"""
-    backward("binary_cross_entropy_backward", K.binary_cross_entropy_backward, x, target, None, dy, dx, dtarget, 0, scale)
+    run("binary_cross_entropy_backward", K.binary_cross_entropy_backward, (x, target, None, dy, dx, dtarget), scale)
 
 
 def binary_cross_entropy_with_logits(x, target, pos_weight, y, *, scale=1.0):
     """loss = (1 - target) x + (1 + (p - 1) target) log(1 + e^-x), p = pos_weight (of x's size, or None: 1)"""
-    forward("binary_cross_entropy_with_logits", K.binary_cross_entropy_with_logits, x, target, pos_weight, y, 0, scale)
+    run("binary_cross_entropy_with_logits", K.binary_cross_entropy_with_logits, (x, target, pos_weight, y), scale)
 
 
 def binary_cross_entropy_with_logits_backward(x, target, pos_weight, dy, dx, dtarget, *, scale=1.0):
     """dloss/dx = (p target + 1 - target) sigmoid(x) - p target; dloss/dtarget = (p - 1) log(1 + e^-x) - x"""
-    backward("binary_cross_entropy_with_logits_backward", K.binary_cross_entropy_with_logits_backward, x, target, pos_weight,
-             dy, dx, dtarget, 0, scale)
+    run("binary_cross_entropy_with_logits_backward", K.binary_cross_entropy_with_logits_backward,
+        (x, target, pos_weight, dy, dx, dtarget), scale)
 
 
 def kl_div(x, target, y, *, scale=1.0):
     """loss = target (log target - x), x the logarithm of a probability; where target = 0, target log target is 0"""
-    forward("kl_div", K.kl_div, x, target, None, y, 0, scale)
+    run("kl_div", K.kl_div, (x, target, None, y), scale)
 
 
 def kl_div_backward(x, target, dy, dx, dtarget, *, scale=1.0):
     """dloss/dx = -target; dloss/dtarget = log target + 1 - x"""
-    backward("kl_div_backward", K.kl_div_backward, x, target, None, dy, dx, dtarget, 0, scale)
+    run("kl_div_backward", K.kl_div_backward, (x, target, None, dy, dx, dtarget), scale)
 
 
 def kl_div_log(x, target, y, *, scale=1.0):
     """loss = e^target (target - x): kl_div of targets given as logarithms"""
-    forward("kl_div_log", K.kl_div_log, x, target, None, y, 0, scale)
+    run("kl_div_log", K.kl_div_log, (x, target, None, y), scale)
 
 
 def kl_div_log_backward(x, target, dy, dx, dtarget, *, scale=1.0):
     """dloss/dx = -e^target; dloss/dtarget = e^target (target - x + 1)"""
-    backward("kl_div_log_backward", K.kl_div_log_backward, x, target, None, dy, dx, dtarget, 0, scale)
+    run("kl_div_log_backward", K.kl_div_log_backward, (x, target, None, dy, dx, dtarget), scale)

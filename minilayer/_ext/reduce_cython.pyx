@@ -110,14 +110,15 @@ def min_with_index(x, y, index, *, axis):
     along("min_with_index", K.min_with_index, x, y, index, axis)
 
 
-def max_backward(x, y, dy, dx):
+def max_backward(x, y, dy, dx, *, bint nan_to_all=False):
     """dx = dy shared among the x equal to y, else 0"""
     cdef ml_array a[4]
+    cdef int spread = nan_to_all
     describe(x, &a[0], 0, "max_backward")
     describe(y, &a[1], 1, "max_backward")
     describe(dy, &a[2], 2, "max_backward")
     describe(dx, &a[3], 3, "max_backward")
-    launch("max_backward", K.max_backward, a, NULL, a[0].size)
+    launch("max_backward", K.max_backward, a, &spread, a[0].size)
 
 
 def scatter_axis(dy, index, dx, *, axis):

@@ -81,12 +81,14 @@ def min_with_index(x, y, index, *, axis):
     y[...] = np.take_along_axis(x, index, axis)
 
 
-def max_backward(x, y, dy, dx):
+def max_backward(x, y, dy, dx, *, nan_to_all=False):
     """dx = dy / (number of x equal to y) where x equals y, else 0: ties share evenly. For the minimum too.
-    y and dy have size 1 on the reduced axes."""
+    y and dy have size 1 on the reduced axes. Where y is NaN, the NaN of x share, or with `nan_to_all` all dx are NaN."""
     chosen = (x == y) | (np.isnan(x) & np.isnan(y))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         dx[...] = np.where(chosen, dy / chosen.sum(_axes(x, y), keepdims=True).astype(x.dtype), 0)
+    if nan_to_all:
+        dx[...] = np.where(np.isnan(y), y, dx)
 
 
 def scatter_axis(dy, index, dx, *, axis):

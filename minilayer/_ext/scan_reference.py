@@ -6,7 +6,7 @@ import numpy as np
 
 
 def _wide(x):
-    return np.int64 if x.dtype.kind != "f" else np.longdouble if x.dtype == np.float64 else np.float64
+    return np.float64 if x.dtype.kind == "f" else np.int64
 
 
 def cumprod(x, y):
@@ -75,7 +75,7 @@ def logcumsumexp(x, y):
 
 def logcumsumexp_backward(x, y, dy, dx):
     """dx_j = sum over i >= j of dy_i e^(x_j - y_i), by r_i = dy_i + r_(i+1) e^(y_i - y_(i+1)), whose exponent is never
-    above 0: dx_j = r_j e^(x_j - y_j)"""
+    above 0: dx_j = r_j e^(x_j - y_j), NaN where both are the same infinity, as in PyTorch"""
     n = x.shape[1]
     r = np.zeros((x.shape[0], x.shape[2]))
     with np.errstate(all="ignore"):
@@ -84,4 +84,4 @@ def logcumsumexp_backward(x, y, dy, dx):
             if i + 1 < n:
                 r = r * np.where(t == y[:, i + 1], 1.0, np.exp(t - y[:, i + 1]))
             r = r + dy[:, i]
-            dx[:, i] = r * np.where(x[:, i] == t, 1.0, np.exp(x[:, i].astype(np.float64) - t))
+            dx[:, i] = r * np.exp(x[:, i].astype(np.float64) - t)

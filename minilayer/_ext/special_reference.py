@@ -117,13 +117,14 @@ def erfinv(x, y):
 def _lgamma(x):
     try:
         return math.lgamma(x)
-    except ValueError:          # at 0, -1, -2, ...
+    except (ValueError, OverflowError):         # at 0, -1, -2, ...; where the result is too large
         return math.inf
 
 
 def lgamma(x, y):
     """y = log |gamma(x)|; infinite at 0, -1, -2, ..."""
-    y[...] = _each(_lgamma, x)
+    with _quiet():
+        y[...] = _each(_lgamma, x)
 
 
 def _digamma(x):
@@ -133,9 +134,10 @@ def _digamma(x):
         return x if x > 0 else math.nan
     total = 0.0
     if x < 0:
-        if x == math.floor(x):
+        whole = math.trunc(x)
+        if x == whole:
             return math.nan
-        total = -math.pi / math.tan(math.pi * (x - math.floor(x)))          # reflection
+        total = -math.pi / math.tan(math.pi * (x - whole))                  # reflection; x - floor(x) would lose digits
         x = 1 - x
     while x < 10:
         total -= 1 / x                                                      # psi(x) = psi(x + 1) - 1 / x
@@ -147,16 +149,17 @@ def _digamma(x):
 
 def digamma(x, y):
     """y = the derivative of log gamma(x): a recurrence up to 10, then the asymptotic series"""
-    y[...] = _each(_digamma, x)
+    with _quiet():
+        y[...] = _each(_digamma, x)
 
 
 def _trigamma(x):
     sign, total = 1.0, 0.0
     if x < 0.5:
-        s = math.sin(math.pi * (x - math.floor(x)))
+        s = math.sin(math.pi * math.modf(x)[0]) if math.isfinite(x) else math.nan
         if s == 0:
             return math.inf
-        sign, total = -1.0, -(math.pi / s) ** 2
+        sign, total = -1.0, -(math.pi / s) * (math.pi / s)
         x = 1 - x
     while x < 10:
         total += 1 / (x * x)
@@ -168,7 +171,8 @@ def _trigamma(x):
 
 def trigamma(x, y):
     """y = the derivative of digamma(x)"""
-    y[...] = _each(_trigamma, x)
+    with _quiet():
+        y[...] = _each(_trigamma, x)
 
 
 # ---- of two arrays ----

@@ -63,6 +63,20 @@ def _why_no_gpu() -> str:
     return ""
 
 
+def device_count() -> int:
+    """How many GPUs can be used here: one, or none."""
+    return int(is_available())
+
+
+def manual_seed(seed) -> None:
+    """Seed the one generator that draws for every device (`minilayer.manual_seed`)."""
+    from minilayer import random
+    random.manual_seed(seed)
+
+
+manual_seed_all = manual_seed
+
+
 def synchronize() -> None:
     """Wait until the GPU has done all that was asked of it."""
     from minilayer.cuda import memory

@@ -47,6 +47,8 @@ class Text:
 
 def encode(text: str, vocabulary: str) -> np.ndarray:
     """Letters as their places in the vocabulary, int64."""
+    if not isinstance(vocabulary, str) or len(set(vocabulary)) < len(vocabulary):
+        raise ValueError(f"encode: expected a vocabulary, a string of different letters, got {vocabulary!r:.200}")
     place = {letter: i for i, letter in enumerate(vocabulary)}
     unknown = sorted(set(text) - set(place))
     if unknown:
@@ -157,11 +159,19 @@ def trigram_loss(train, valid, size: int, extra: float = 0.1) -> float:
 
     What a network learns beyond the three letters at hand shows in how far it gets below this number.
     """
-    def trigrams(x):
-        return (x[:-2] * size + x[1:-1]) * size + x[2:]
-    seen, times = np.unique(trigrams(train), return_counts=True)
-    pairs = np.bincount(seen // size, weights=times, minlength=size * size)     # followed by any letter
-    asked = trigrams(valid)
-    at = np.minimum(np.searchsorted(seen, asked), len(seen) - 1)
-    count = np.where(seen[at] == asked, times[at], 0)
-    return float(-np.log((count + extra) / (pairs[asked // size] + extra * size)).mean())
+    def pairs_of(x):
+        return x[:-2] * size + x[1:-1]
+
+    def counts(learned, asked):
+        """How often each number asked for stands in `learned`. Only what was seen is kept: most of size^3 never is."""
+        seen, times = np.unique(learned, return_counts=True)
+        at = np.minimum(np.searchsorted(seen, asked), len(seen) - 1)
+        return np.where(seen[at] == asked, times[at], 0)
+    train, valid = (np.asarray(x, np.int64) for x in (train, valid))
+    if min(len(train), len(valid)) < 3:
+        raise ValueError(f"trigram_loss: expected texts of 3 letters or more, got {len(train)} to count and {len(valid)} to "
+                         "test on")
+    learned, asked = pairs_of(train), pairs_of(valid)
+    triple = counts(learned * size + train[2:], asked * size + valid[2:])
+    pair = counts(learned, asked)                               # followed by any letter
+    return float(-np.log((triple + extra) / (pair + extra * size)).mean())

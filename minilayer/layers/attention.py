@@ -1,5 +1,6 @@
 """Attention layers, positions, and the cache that makes generation cheap."""
 import math
+import numbers
 
 import numpy as np
 
@@ -142,19 +143,24 @@ class KeyValueCache:
                 raise TypeError(f"KeyValueCache: expected a {what} tensor of shape (..., places, features), got "
                                 f"{x.shape if isinstance(x, Tensor) else type(x).__name__}")
         n = key.shape[-2]
-        if value.shape[-2] != n:
-            raise ValueError(f"KeyValueCache: expected as many values as keys, got {value.shape[-2]} and {n}")
+        if value.shape[:-1] != key.shape[:-1]:
+            raise ValueError(f"KeyValueCache: expected as many values as keys, and of the same batch and heads, got a value of "
+                             f"shape {value.shape} and a key of shape {key.shape}")
         if self.length + n > self.capacity:
             raise ValueError(f"KeyValueCache: expected at most {self.capacity} places, got {self.length} + {n}; "
                              "make it with a larger capacity, or clear() it")
         if self._held is None:
             self._held = tuple(F.empty(*x.shape[:-2], self.capacity, x.shape[-1], dtype=x.dtype).to(x.device)
                                for x in (key, value))
-        found = []
-        for held, x in zip(self._held, (key, value), strict=True):
+        for held, x in zip(self._held, (key, value), strict=True):          # both, before anything is written
             if held.shape[:-2] != x.shape[:-2] or held.shape[-1] != x.shape[-1]:
                 raise ValueError(f"KeyValueCache: expected shape {(*held.shape[:-2], n, held.shape[-1])} as before, "
                                  f"got {x.shape}; clear() begins anew")
+            if held.dtype != x.dtype or held.device != x.device:
+                raise TypeError(f"KeyValueCache: expected {held.dtype} on {held.device} as before, got {x.dtype} on "
+                                f"{x.device}; convert it with .to(...), or clear() to begin anew")
+        found = []
+        for held, x in zip(self._held, (key, value), strict=True):
             held.narrow(-2, self.length, n).copy_(x.detach())
             found.append(held.narrow(-2, 0, self.length + n))
         self.length += n
@@ -197,18 +203,19 @@ class SinusoidalPositions(Layer):
         table = np.empty((self.max_len, self.embed_dim))
         table[:, 0::2] = np.sin(angles)
         table[:, 1::2] = np.cos(angles)[:, :self.embed_dim // 2]
-        self.register_buffer("table", F.tensor(table, dtype=dtype or "float32"), persistent=False)
+        self.register_buffer("table", _table(name, table, dtype), persistent=False)
         if device is not None:
             self.to(device)
 
     def forward(self, x, start=0):
-        axis = 1 if self.batch_first and x.ndim == 3 else 0
+        if not isinstance(x, Tensor):
+            raise TypeError(f"SinusoidalPositions: expected a tensor, got {type(x).__name__}")
         if x.ndim not in (2, 3) or x.shape[-1] != self.embed_dim:
             raise ValueError(f"SinusoidalPositions: expected shape (N, T, {self.embed_dim}), (T, N, {self.embed_dim}) or "
                              f"(T, {self.embed_dim}), got {x.shape}")
+        axis = 1 if self.batch_first and x.ndim == 3 else 0
         T = x.shape[axis]
-        if not 0 <= start <= self.max_len - T:
-            raise ValueError(f"SinusoidalPositions: expected places within max_len={self.max_len}, got {T} from {start}")
+        start = _first("SinusoidalPositions", start, T, self.max_len)
         p = self.table[start:start + T]
         y = x + (p.unsqueeze(1) if axis == 0 and x.ndim == 3 else p)
         return F.dropout(y, self.dropout, self.training, rng=self.rng) if self.dropout else y
@@ -246,23 +253,44 @@ class RotaryPositions(Layer):
         self.interleaved = bool(interleaved)
         angles = _angles(np.arange(self.max_len), self.features, self.base)
         for key, wave in (("cosine", np.cos(angles)), ("sine", np.sin(angles))):
-            self.register_buffer(key, F.tensor(wave, dtype=dtype or "float32"), persistent=False)
+            self.register_buffer(key, _table(name, wave, dtype), persistent=False)
         if device is not None:
             self.to(device)
 
     def forward(self, x, start=0):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"RotaryPositions: expected a tensor, got {type(x).__name__}")
         if x.ndim < 2 or x.shape[-1] != self.features:
             raise ValueError(f"RotaryPositions: expected shape (..., T, {self.features}), got {x.shape}")
         T = x.shape[-2]
-        if not 0 <= start <= self.max_len - T:
-            raise ValueError(f"RotaryPositions: expected places within max_len={self.max_len}, got {T} from {start}")
+        start = _first("RotaryPositions", start, T, self.max_len)
         return F.rotary(x, self.cosine[start:start + T], self.sine[start:start + T], self.interleaved)
 
     def extra_repr(self):
         return f"{self.features}, max_len={self.max_len}" + (", interleaved=True" if self.interleaved else "")
 
 
+def _table(layer, values, dtype):
+    """Waves as a tensor; float32 where no dtype is asked for."""
+    table = F.tensor(values, dtype=dtype or "float32")
+    if table.dtype.kind != "f":
+        raise TypeError(f"{layer}: expected dtype float32 or float64, got {table.dtype}")
+    return table
+
+
+def _first(layer, start, T, max_len):
+    """`start`, the number of the first of T places, as an int."""
+    start = positive_int(layer, "start", start, zero=True)
+    if start + T > max_len:
+        raise ValueError(f"{layer}: expected places within max_len={max_len}, got {T} from {start}")
+    return start
+
+
 def _base(layer, base):
-    if isinstance(base, bool) or not isinstance(base, (int, float)) or not 1 < base < math.inf:
-        raise ValueError(f"{layer}: expected base to be a number above 1, got {base!r}")
-    return float(base)
+    try:
+        value = float(base) if isinstance(base, numbers.Real) else math.nan
+    except OverflowError:
+        value = math.inf
+    if not 1 < value < math.inf:
+        raise ValueError(f"{layer}: expected base to be a number above 1, got {base!r:.200}")
+    return value

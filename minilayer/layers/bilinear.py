@@ -27,10 +27,7 @@ class Bilinear(Layer):
         self.in2_features = positive_int("Bilinear", "in2_features", in2_features, zero=True)
         self.out_features = positive_int("Bilinear", "out_features", out_features, zero=True)
         self.weight = Parameter(F.empty(self.out_features, self.in1_features, self.in2_features, dtype=dtype))
-        if bias:
-            self.bias = Parameter(F.empty(self.out_features, dtype=dtype))
-        else:
-            self.register_parameter("bias", None)
+        self.register_parameter("bias", Parameter(F.empty(self.out_features, dtype=dtype)) if bias else None)
         self.reset_parameters(rng)
         if device is not None:
             self.to(device)

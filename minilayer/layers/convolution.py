@@ -28,10 +28,7 @@ class _Windows(Layer):
 
     def _make(self, bias, device, dtype, rng):
         self.weight = Parameter(F.empty(*self.weight_shape(), dtype=dtype))
-        if bias:
-            self.bias = Parameter(F.empty(self.out_channels, dtype=dtype))
-        else:
-            self.register_parameter("bias", None)
+        self.register_parameter("bias", Parameter(F.empty(self.out_channels, dtype=dtype)) if bias else None)
         self.reset_parameters(rng)
         if device is not None:
             self.to(device)
@@ -43,15 +40,14 @@ class _Windows(Layer):
             uniform_(self.bias, -bound, bound, rng)
 
     def extra_repr(self):
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         ones, none = (1,) * self.axes, (0,) * self.axes
-        for name, default in (("stride", ones), ("padding", none), ("dilation", ones), ("output_padding", none),
-                              ("groups", 1)):
+        for name, default in (("padding", none), ("dilation", ones), ("output_padding", none), ("groups", 1)):
             value = getattr(self, name, default)
             if value != default:
-                text += f", {name}={value!r}"
+                text += f", {name}={value}"
         return (text + (", bias=False" if self.bias is None else "")
-                + ("" if self.padding_mode == "zeros" else f", padding_mode={self.padding_mode!r}"))
+                + ("" if self.padding_mode == "zeros" else f", padding_mode={self.padding_mode}"))
 
 
 class _Conv(_Windows):

@@ -41,7 +41,7 @@ class Unflatten(Layer):
             if isinstance(n, bool) or not hasattr(n, "__index__"):
                 raise TypeError(f"Unflatten: expected unflattened_size to be integers, got {unflattened_size!r}")
         self.dim = dim
-        self.unflattened_size = tuple(unflattened_size)
+        self.unflattened_size = unflattened_size
 
     def forward(self, x):
         return F.unflatten(x, self.dim, self.unflattened_size)

@@ -12,6 +12,7 @@ registers it; the value itself stays an ordinary attribute. `forward` is a few c
             return x * self.weight
 """
 from collections import OrderedDict, namedtuple
+from types import MappingProxyType
 
 import numpy as np
 
@@ -25,14 +26,26 @@ from minilayer.tape import apply
 from minilayer.tensor import Tensor
 
 PARAMETER, BUFFER, CHILD = "parameter", "buffer", "layer"
-LoadResult = namedtuple("LoadResult", "missing_keys unexpected_keys")
+
+
+class LoadResult(namedtuple("LoadResult", "missing_keys unexpected_keys")):
+    """What load_state_dict found: keys the layer has and the state lacks, and the other way round."""
+    __slots__ = ()
+
+    def __repr__(self):
+        return super().__repr__() if any(self) else "<All keys matched successfully>"
 
 
 class Parameter(Tensor):
     """A tensor that a layer learns: it requires a gradient, and a layer it is assigned to lists it."""
 
-    def __init__(self, data, requires_grad=True):
-        super().__init__(data, requires_grad=requires_grad)
+    def __init__(self, data=None, requires_grad=True):
+        super().__init__([] if data is None else data, requires_grad=requires_grad)
+
+    def __deepcopy__(self, memo):
+        made = super().__deepcopy__(memo)
+        made.grad = None                # a copy of a model is to be trained, or kept: with its own gradients, or none
+        return made
 
     def __repr__(self):
         return "Parameter containing:\n" + super().__repr__()
@@ -102,7 +115,7 @@ class Layer:
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls)
         self.__dict__.update(_kinds={}, _transient=set(), _name=None, training=True,
-                             _forward_pre_hooks=[], _forward_hooks=[], _backward_hooks=[])
+                             _forward_pre_hooks=[], _forward_hooks=[], _backward_pre_hooks=[], _backward_hooks=[])
         return self
 
     def __init__(self):
@@ -113,10 +126,12 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__}: a Layer defines forward(self, ...)")
 
     def __call__(self, *inputs, **kwargs):
+        if kwargs and "input" in kwargs and type(self).forward.__module__.startswith("minilayer."):
+            inputs = (kwargs.pop("input"), *inputs)     # PyTorch's name for what our own layers call x
         layers = thread_state().layers
         layers.append(self)
         try:
-            if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks:
+            if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks:
                 return self._call_with_hooks(inputs, kwargs)
             return self.forward(*inputs, **kwargs)
         except Exception as error:
@@ -141,6 +156,7 @@ class Layer:
                 raise TypeError(f"{type(self).__name__}.{name}: expected {expected} or None, as {name!r} is registered "
                                 f"as a {known}; got {type(value).__name__}")
         elif kind is not None and kind != known:
+            kinds.pop(name, None)       # what changes its kind comes last among the new one
             kinds[name] = kind
             self._transient.discard(name)
         if kind is BUFFER:
@@ -153,10 +169,10 @@ class Layer:
         self._kinds.pop(name, None)
         object.__delattr__(self, name)
 
-    def _check_name(self, name, what):
+    def _check_name(self, name, what, kind=PARAMETER):
         if not isinstance(name, str) or not name or "." in name:
             raise ValueError(f"{what}: expected a name without dots, got {name!r}")
-        if hasattr(self, name) and name not in self._kinds:
+        if hasattr(self, name) and self._kinds.get(name) != kind:
             raise KeyError(f"{what}: {type(self).__name__} has an attribute {name!r} already; choose another name")
 
     def register_parameter(self, name, parameter):
@@ -170,7 +186,7 @@ class Layer:
     def register_buffer(self, name, tensor, persistent=True):
         """Register a tensor that is state but not learned (running statistics). `persistent=False` keeps it out of
         `state_dict`."""
-        self._check_name(name, "register_buffer")
+        self._check_name(name, "register_buffer", BUFFER)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"register_buffer: expected a Tensor or None, got {type(tensor).__name__}")
         self._kinds[name] = BUFFER
@@ -179,7 +195,7 @@ class Layer:
 
     def add_module(self, name, layer):
         """Register a child by name."""
-        self._check_name(name, "add_module")
+        self._check_name(name, "add_module", CHILD)
         if layer is not None and not isinstance(layer, Layer):
             raise TypeError(f"add_module: expected a Layer or None, got {type(layer).__name__}")
         self._kinds[name] = CHILD
@@ -252,6 +268,42 @@ class Layer:
             layer = layer.__dict__[name]
         return layer
 
+    def set_submodule(self, target, module):
+        """Put a layer at a dotted path, where one is already."""
+        self.get_submodule(target)
+        if not target or not isinstance(module, Layer):
+            raise ValueError(f"set_submodule: expected the path of a layer and a Layer, got {target!r} and "
+                             f"{type(module).__name__}")
+        path, _, name = target.rpartition(".")
+        setattr(self.get_submodule(path), name, module)
+
+    def _get(self, kind, target):
+        path, _, name = target.rpartition(".")
+        found = dict(self.get_submodule(path)._own(kind))
+        if name not in found:
+            raise AttributeError(f"get_{kind}: {target!r} is not a {kind} of {type(self).__name__}; at {path!r} there are: "
+                                 f"{', '.join(found) or 'none'}")
+        return found[name]
+
+    def get_parameter(self, target):
+        """The parameter at a dotted path."""
+        return self._get(PARAMETER, target)
+
+    def get_buffer(self, target):
+        """The buffer at a dotted path."""
+        return self._get(BUFFER, target)
+
+    def _registered(self, kind):
+        return MappingProxyType({n: self.__dict__.get(n) for n, k in self._kinds.items() if k == kind})
+
+    # PyTorch keeps what is registered in dicts of these names; ported code looks into them. To write, set the attribute.
+    _parameters = property(lambda self: self._registered(PARAMETER))
+    _buffers = property(lambda self: self._registered(BUFFER))
+    _modules = property(lambda self: self._registered(CHILD))
+
+    def _get_name(self):
+        return type(self).__name__
+
     # ---- modes and places ----
 
     def apply(self, function):
@@ -287,8 +339,9 @@ class Layer:
                 p.grad = p.grad.detach()
                 p.grad.zero_()
 
-    def to(self, *args, dtype=None, device=None):
-        """Move parameters and buffers to a device, cast the float ones to a dtype, or both; returns self."""
+    def to(self, *args, dtype=None, device=None, non_blocking=False):
+        """Move parameters and buffers to a device, cast the float ones to a dtype, or both; returns self.
+        (`non_blocking` is taken for PyTorch's sake: copies are waited for.)"""
         for a in args:
             if isinstance(a, Tensor):
                 device, dtype = a.device, a.dtype
@@ -328,23 +381,42 @@ class Layer:
     def double(self):
         return self.to(dtype="float64")
 
+    def half(self):
+        return self.to("float16")       # raises: it says what there is instead
+
+    def bfloat16(self):
+        return self.to("bfloat16")      # raises, likewise
+
+    def type(self, dst_type):
+        return self.to(dst_type)
+
     # ---- state ----
 
-    def state_dict(self, prefix=""):
-        """Every parameter and persistent buffer by path, as detached tensors that share the layer's memory."""
-        state = OrderedDict()
-        for path, layer in self.named_modules(prefix=prefix.rstrip("."), remove_duplicate=False):
-            for kind in (PARAMETER, BUFFER):
-                for name, value in layer._own(kind):
-                    if name not in layer._transient:
-                        state[f"{path}.{name}" if path else name] = value.detach()
+    def state_dict(self, *, destination=None, prefix="", keep_vars=False):
+        """Every parameter and persistent buffer by path, as detached tensors that share the layer's memory.
+
+        `prefix` (with its dot) is put before each path; `keep_vars=True` gives the parameters themselves; `destination`
+        is a dict to fill."""
+        state = OrderedDict() if destination is None else destination
+        for path, layer, name in self._state():
+            value = layer.__dict__[name]
+            state[prefix + path] = value if keep_vars else value.detach()
         return state
 
-    def load_state_dict(self, state_dict, strict=True):
+    def _state(self):
+        """(path, layer, name) of every value that belongs to the state."""
+        for path, layer in self.named_modules(remove_duplicate=False):
+            for kind in (PARAMETER, BUFFER):
+                for name, _ in layer._own(kind):
+                    if name not in layer._transient:
+                        yield (f"{path}.{name}" if path else name), layer, name
+
+    def load_state_dict(self, state_dict, strict=True, assign=False):
         """Copy values by path into the parameters and buffers. Nothing is changed unless everything fits.
 
         `strict=True` asks for exactly the layer's own keys; otherwise missing and unexpected ones are returned.
-        Values may be tensors or ndarrays; they are cast to the layer's dtypes.
+        Values may be tensors or ndarrays; they are cast to the layer's dtypes. `assign=True` takes the values themselves,
+        with their dtype, instead of copying: make the optimiser afterwards.
         """
         if not hasattr(state_dict, "keys"):
             raise TypeError(f"load_state_dict: expected a dict of tensors by name, got {type(state_dict).__name__}")
@@ -374,12 +446,23 @@ class Layer:
         if problems:
             raise RuntimeError(f"load_state_dict: the state does not fit {type(self).__name__}: " + "; ".join(problems)
                                + ("; pass strict=False to load what fits by name" if strict else ""))
+        if assign:
+            for key, layer, name in self._state():
+                if key in values:
+                    layer._assign(name, values[key])
+            return LoadResult(missing, unexpected)
         for key, value in values.items():
             if isinstance(own[key], Uninitialized):
                 own[key].materialize(value.shape)
                 own[key] = own[key].detach()
             own[key].copy_(value.detach().to(device=own[key].device))
         return LoadResult(missing, unexpected)
+
+    def _assign(self, name, value):
+        old = self.__dict__[name]
+        if self._kinds[name] == PARAMETER and not isinstance(value, Parameter):
+            value = Parameter(value.detach(), requires_grad=old.requires_grad)
+        self.__dict__[name] = value
 
     def __getstate__(self):
         return self.__dict__.copy()
@@ -389,32 +472,56 @@ class Layer:
 
     # ---- hooks ----
 
-    def register_forward_pre_hook(self, hook):
-        """Call `hook(layer, inputs)` before forward; what it returns (not None) replaces the inputs."""
-        return Hook(self._forward_pre_hooks, hook)
+    def register_forward_pre_hook(self, hook, *, prepend=False, with_kwargs=False):
+        """Call `hook(layer, inputs)` before forward; what it returns (not None) replaces the inputs. `with_kwargs=True`:
+        call `hook(layer, inputs, kwargs)`, which returns both or None. `prepend=True` puts it before the others."""
+        return _register(self._forward_pre_hooks, _WithKwargs(hook) if with_kwargs else hook, prepend)
 
-    def register_forward_hook(self, hook):
-        """Call `hook(layer, inputs, output)` after forward; what it returns (not None) replaces the output."""
-        return Hook(self._forward_hooks, hook)
+    def register_forward_hook(self, hook, *, prepend=False, with_kwargs=False, always_call=False):
+        """Call `hook(layer, inputs, output)` after forward; what it returns (not None) replaces the output.
+        `with_kwargs=True`: call `hook(layer, inputs, kwargs, output)`. `always_call=True`: call it also when forward
+        raises, with None for the output. `prepend=True` puts it before the others."""
+        if with_kwargs or always_call:
+            hook = _WithKwargs(hook, with_kwargs, always_call)
+        return _register(self._forward_hooks, hook, prepend)
 
-    def register_full_backward_hook(self, hook):
+    def register_full_backward_pre_hook(self, hook, prepend=False):
+        """Call `hook(layer, grad_output)` when the gradients of the layer's outputs are known; a tuple it returns replaces
+        them."""
+        return _register(self._backward_pre_hooks, hook, prepend)
+
+    def register_full_backward_hook(self, hook, prepend=False):
         """Call `hook(layer, grad_input, grad_output)` when the gradients of the layer's inputs are known; a tuple it
         returns replaces grad_input. Both have one entry a positional input or output, None where it has no gradient; but
         once one input requires a gradient, every tensor among them shows one, zeros where none came."""
-        return Hook(self._backward_hooks, hook)
+        return _register(self._backward_hooks, hook, prepend)
 
     def _call_with_hooks(self, inputs, kwargs):
         for hook in list(self._forward_pre_hooks):
+            if isinstance(hook, _WithKwargs):
+                changed = hook(self, inputs, kwargs)
+                if changed is not None:
+                    if not isinstance(changed, tuple) or len(changed) != 2:
+                        raise RuntimeError(f"{type(self).__name__}: a forward pre-hook with kwargs returned a "
+                                           f"{type(changed).__name__}; expected None or a pair (inputs, kwargs)")
+                    inputs, kwargs = changed
+                continue
             changed = hook(self, inputs)
             if changed is not None:
                 inputs = changed if isinstance(changed, tuple) else (changed,)
         boundary = None
-        if self._backward_hooks:
+        if self._backward_hooks or self._backward_pre_hooks:
             boundary = _BackwardHooks(self)
             inputs = boundary.enter(inputs)
-        output = self.forward(*inputs, **kwargs)
+        try:
+            output = self.forward(*inputs, **kwargs)
+        except Exception:
+            for hook in list(self._forward_hooks):
+                if isinstance(hook, _WithKwargs) and hook.always_call:
+                    hook(self, inputs, kwargs, None)
+            raise
         for hook in list(self._forward_hooks):
-            changed = hook(self, inputs, output)
+            changed = hook(self, inputs, kwargs, output) if isinstance(hook, _WithKwargs) else hook(self, inputs, output)
             if changed is not None:
                 output = changed
         return output if boundary is None else boundary.leave(output)
@@ -451,6 +558,25 @@ class Layer:
             first, *rest = child._lines()
             lines += [f"  ({name}): {first}", *("  " + line for line in rest)]
         return [*lines, ")"]
+
+
+def _register(hooks, hook, prepend):
+    handle = Hook(hooks, hook)
+    if prepend:
+        hooks.insert(0, hooks.pop())
+    return handle
+
+
+class _WithKwargs:
+    """A forward hook that was registered with options."""
+
+    def __init__(self, function, with_kwargs=True, always_call=False):
+        if not callable(function):
+            raise TypeError(f"register a hook: expected a function, got {type(function).__name__}")
+        self.function, self.with_kwargs, self.always_call = function, with_kwargs, always_call
+
+    def __call__(self, layer, inputs, kwargs, *output):
+        return self.function(layer, inputs, kwargs, *output) if self.with_kwargs else self.function(layer, inputs, *output)
 
 
 class _BackwardHooks:
@@ -500,6 +626,8 @@ class _BackwardHooks:
         return type(output)(values) if several else values[0]
 
     def on_output(self, gradients):
+        for hook in list(self.layer._backward_pre_hooks):
+            gradients = self._replaced(gradients, hook(self.layer, gradients))
         self.grad_output = gradients
         if not self.waits:
             self.run((None,) * self.inputs)
@@ -507,19 +635,23 @@ class _BackwardHooks:
 
     def run(self, grad_input):
         for hook in list(self.layer._backward_hooks):
-            changed = hook(self.layer, grad_input, self.grad_output)
-            if changed is not None:
-                changed = changed if isinstance(changed, tuple) else (changed,)
-                if len(changed) != len(grad_input):
-                    raise RuntimeError(f"{type(self.layer).__name__}: a backward hook returned {len(changed)} gradients, "
-                                       f"expected {len(grad_input)}")
-                for new, old in zip(changed, grad_input, strict=True):
-                    if new is not None and (not isinstance(new, Tensor) or old is not None
-                                            and (new.shape, new.dtype) != (old.shape, old.dtype)):
-                        raise RuntimeError(f"{type(self.layer).__name__}: a backward hook returned {new!r}; expected None "
-                                           f"or a tensor in place of {old!r}"[:300])
-                grad_input = changed
+            grad_input = self._replaced(grad_input, hook(self.layer, grad_input, self.grad_output))
         return grad_input
+
+    def _replaced(self, gradients, changed):
+        """The gradients that a hook returned in place of these, if any."""
+        if changed is None:
+            return gradients
+        changed = changed if isinstance(changed, tuple) else (changed,)
+        if len(changed) != len(gradients):
+            raise RuntimeError(f"{type(self.layer).__name__}: a backward hook returned {len(changed)} gradients, "
+                               f"expected {len(gradients)}")
+        for new, old in zip(changed, gradients, strict=True):
+            if new is not None and (not isinstance(new, Tensor) or old is not None
+                                    and (new.shape, new.dtype) != (old.shape, old.dtype)):
+                raise RuntimeError(f"{type(self.layer).__name__}: a backward hook returned {new!r}; expected None "
+                                   f"or a tensor in place of {old!r}"[:300])
+        return changed
 
 
 Module = Layer

@@ -26,10 +26,7 @@ class Linear(Layer):
         self.in_features = positive_int("Linear", "in_features", in_features, zero=True)
         self.out_features = positive_int("Linear", "out_features", out_features, zero=True)
         self.weight = Parameter(F.empty(self.out_features, self.in_features, dtype=dtype))
-        if bias:
-            self.bias = Parameter(F.empty(self.out_features, dtype=dtype))
-        else:
-            self.register_parameter("bias", None)
+        self.register_parameter("bias", Parameter(F.empty(self.out_features, dtype=dtype)) if bias else None)
         self.reset_parameters(rng)
         if device is not None:
             self.to(device)
@@ -44,7 +41,7 @@ class Linear(Layer):
         return F.linear(x, self.weight, self.bias)                  # (*, out_features)
 
     def extra_repr(self):
-        return f"{self.in_features}, {self.out_features}" + (", bias=False" if self.bias is None else "")
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
 class Identity(Layer):

@@ -5,7 +5,7 @@ from minilayer import functional as F
 from minilayer.layers.container import ModuleList, Sequential
 from minilayer.layers.layer import Layer
 from minilayer.layers.linear import Linear
-from minilayer.layers.settings import positive_int
+from minilayer.layers.settings import number, positive_int, probability
 from minilayer.ops.indexing import scatter
 from minilayer.tensor import Tensor
 
@@ -29,16 +29,6 @@ class _Loss(Layer):
                 raise TypeError(f"{type(self).__name__}: expected {name} to be a tensor or None, got {type(weight).__name__}; "
                                 "make it one with minilayer.tensor(...)")
             self.register_buffer(name, weight)
-
-
-def _number(layer, name, value, above=None, least=None):
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{layer}: expected {name} to be a number, got {value!r}")
-    if above is not None and not value > above:
-        raise ValueError(f"{layer}: expected {name} above {above}, got {value}")
-    if least is not None and not value >= least:
-        raise ValueError(f"{layer}: expected {name} of {least} or more, got {value}")
-    return value
 
 
 # ---- how far off: x against target, element by element ----
@@ -89,7 +79,7 @@ class SmoothL1Loss(_Loss):
 
     def __init__(self, reduction="mean", beta=1.0):
         super().__init__(reduction)
-        self.beta = _number("SmoothL1Loss", "beta", beta, least=0)
+        self.beta = number("SmoothL1Loss", "beta", beta, least=0)
 
     def forward(self, x, target):
         return F.smooth_l1_loss(x, target, reduction=self.reduction, beta=self.beta)
@@ -109,7 +99,7 @@ class HuberLoss(_Loss):
 
     def __init__(self, reduction="mean", delta=1.0):
         super().__init__(reduction)
-        self.delta = _number("HuberLoss", "delta", delta, above=0)
+        self.delta = number("HuberLoss", "delta", delta, above=0)
 
     def forward(self, x, target):
         return F.huber_loss(x, target, reduction=self.reduction, delta=self.delta)
@@ -133,9 +123,7 @@ class CrossEntropyLoss(_Loss):
         super().__init__(reduction)
         self._weights(weight=weight)
         self.ignore_index = ignore_index
-        if not 0 <= _number("CrossEntropyLoss", "label_smoothing", label_smoothing) <= 1:
-            raise ValueError(f"CrossEntropyLoss: expected label_smoothing in [0, 1], got {label_smoothing}")
-        self.label_smoothing = label_smoothing
+        self.label_smoothing = probability("CrossEntropyLoss", "label_smoothing", label_smoothing)
 
     def forward(self, x, target):
         return F.cross_entropy(x, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
@@ -186,10 +174,8 @@ class LinearCrossEntropyLoss(_Loss):
         self._weights(weight=weight)
         if weight is not None and weight.shape != (num_classes,):
             raise ValueError(f"{name}: expected a weight of shape ({num_classes},), one a class, got {weight.shape}")
-        if not 0 <= _number(name, "label_smoothing", label_smoothing) <= 1:
-            raise ValueError(f"{name}: expected label_smoothing in [0, 1], got {label_smoothing}")
         self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
+        self.label_smoothing = probability(name, "label_smoothing", label_smoothing)
         self.options = options
         rows = self.num_classes
         for n in self.out_features:
@@ -228,7 +214,7 @@ class MultiMarginLoss(_Loss):
         if weight is not None and getattr(weight, "ndim", 1) != 1:
             raise ValueError(f"MultiMarginLoss: expected a weight of shape (classes,), got {weight.shape}")
         self.p = p
-        self.margin = _number("MultiMarginLoss", "margin", margin)
+        self.margin = number("MultiMarginLoss", "margin", margin)
         self._weights(weight=weight)
 
     def forward(self, x, target):
@@ -339,7 +325,7 @@ class HingeEmbeddingLoss(_Loss):
 
     def __init__(self, margin=1.0, reduction="mean"):
         super().__init__(reduction)
-        self.margin = _number("HingeEmbeddingLoss", "margin", margin)
+        self.margin = number("HingeEmbeddingLoss", "margin", margin)
 
     def forward(self, x, target):
         return F.hinge_embedding_loss(x, target, self.margin, self.reduction)
@@ -382,7 +368,7 @@ class PoissonNLLLoss(_Loss):
         super().__init__(reduction)
         self.log_input = log_input
         self.full = full
-        self.eps = _number("PoissonNLLLoss", "eps", eps)
+        self.eps = number("PoissonNLLLoss", "eps", eps)
 
     def forward(self, x, target):
         return F.poisson_nll_loss(x, target, self.log_input, self.full, self.eps, self.reduction)
@@ -403,7 +389,7 @@ class GaussianNLLLoss(_Loss):
     def __init__(self, *, full=False, eps=1e-6, reduction="mean"):
         super().__init__(reduction)
         self.full = full
-        self.eps = _number("GaussianNLLLoss", "eps", eps)
+        self.eps = number("GaussianNLLLoss", "eps", eps)
 
     def forward(self, x, target, var):
         return F.gaussian_nll_loss(x, target, var, full=self.full, eps=self.eps, reduction=self.reduction)
@@ -422,7 +408,7 @@ class MarginRankingLoss(_Loss):
 
     def __init__(self, margin=0.0, reduction="mean"):
         super().__init__(reduction)
-        self.margin = _number("MarginRankingLoss", "margin", margin)
+        self.margin = number("MarginRankingLoss", "margin", margin)
 
     def forward(self, x1, x2, target):
         return F.margin_ranking_loss(x1, x2, target, self.margin, self.reduction)
@@ -440,7 +426,7 @@ class CosineEmbeddingLoss(_Loss):
 
     def __init__(self, margin=0.0, reduction="mean"):
         super().__init__(reduction)
-        self.margin = _number("CosineEmbeddingLoss", "margin", margin)
+        self.margin = number("CosineEmbeddingLoss", "margin", margin)
 
     def forward(self, x1, x2, target):
         return F.cosine_embedding_loss(x1, x2, target, self.margin, self.reduction)
@@ -460,9 +446,9 @@ class TripletMarginLoss(_Loss):
 
     def __init__(self, margin=1.0, p=2.0, eps=1e-6, swap=False, reduction="mean"):
         super().__init__(reduction)
-        self.margin = _number("TripletMarginLoss", "margin", margin, above=0)
-        self.p = _number("TripletMarginLoss", "p", p)
-        self.eps = _number("TripletMarginLoss", "eps", eps)
+        self.margin = number("TripletMarginLoss", "margin", margin, above=0)
+        self.p = number("TripletMarginLoss", "p", p)
+        self.eps = number("TripletMarginLoss", "eps", eps)
         self.swap = swap
 
     def forward(self, anchor, positive, negative):
@@ -486,7 +472,7 @@ class TripletMarginWithDistanceLoss(_Loss):
         if distance_function is not None and not callable(distance_function):
             raise TypeError(f"{name}: expected distance_function to be a function of two tensors, got {distance_function!r}")
         self.distance_function = distance_function
-        self.margin = _number(name, "margin", margin, above=0)
+        self.margin = number(name, "margin", margin, above=0)
         self.swap = swap
 
     def forward(self, anchor, positive, negative):
@@ -551,7 +537,7 @@ class AdaptiveLogSoftmaxWithLoss(Layer):
         if not cutoffs or cutoffs != sorted(set(cutoffs)) or cutoffs[-1] > n_classes - 1:
             raise ValueError(f"{name}: expected cutoffs that rise within [1, {n_classes - 1}], at least one, got {cutoffs}")
         self.cutoffs = [*cutoffs, n_classes]
-        self.div_value = _number(name, "div_value", div_value, above=0)
+        self.div_value = number(name, "div_value", div_value, above=0)
         self.head_bias = bool(head_bias)
         self.shortlist_size = cutoffs[0]
         self.n_clusters = len(cutoffs)

@@ -7,14 +7,6 @@ from minilayer.layers.layer import Layer, Parameter
 from minilayer.layers.settings import number, positive_int
 
 
-def _positive(layer, name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{layer}: expected {name} to be a number, got {value!r}")
-    if not value >= 0 or math.isinf(value):
-        raise ValueError(f"{layer}: expected {name} to be a finite number >= 0, got {value}")
-    return float(value)
-
-
 class _Norm(Layer):
     """What BatchNorm and InstanceNorm share: weight, bias and running statistics, one value a channel."""
     ranks: tuple = ()
@@ -23,8 +15,8 @@ class _Norm(Layer):
         super().__init__()
         name = type(self).__name__
         self.num_features = positive_int(name, "num_features", num_features)
-        self.eps = _positive(name, "eps", eps)
-        self.momentum = None if momentum is None else _positive(name, "momentum", momentum)
+        self.eps = number(name, "eps", eps, least=0, below=math.inf)
+        self.momentum = None if momentum is None else number(name, "momentum", momentum, least=0, below=math.inf)
         self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
         _make_affine(self, (self.num_features,), affine, affine and bias, dtype)
         if track_running_stats:
@@ -213,7 +205,7 @@ class GroupNorm(Layer):
         self.num_channels = positive_int("GroupNorm", "num_channels", num_channels)
         if self.num_channels % self.num_groups:
             raise ValueError(f"GroupNorm: expected num_groups to divide num_channels={num_channels}, got {num_groups}")
-        self.eps = _positive("GroupNorm", "eps", eps)
+        self.eps = number("GroupNorm", "eps", eps, least=0, below=math.inf)
         self.affine = bool(affine)
         _make_affine(self, (self.num_channels,), affine, affine and bias, dtype)
         if device is not None:
@@ -247,7 +239,7 @@ class LayerNorm(Layer):
     def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True, device=None, dtype=None):
         super().__init__()
         self.normalized_shape = _shape_of("LayerNorm", normalized_shape)
-        self.eps = _positive("LayerNorm", "eps", eps)
+        self.eps = number("LayerNorm", "eps", eps, least=0, below=math.inf)
         self.elementwise_affine = bool(elementwise_affine)
         _make_affine(self, self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
         if device is not None:
@@ -282,7 +274,7 @@ class RMSNorm(Layer):
     def __init__(self, normalized_shape, eps=None, elementwise_affine=True, device=None, dtype=None):
         super().__init__()
         self.normalized_shape = _shape_of("RMSNorm", normalized_shape)
-        self.eps = None if eps is None else _positive("RMSNorm", "eps", eps)
+        self.eps = None if eps is None else number("RMSNorm", "eps", eps, least=0, below=math.inf)
         self.elementwise_affine = bool(elementwise_affine)
         self.register_parameter("weight", Parameter(F.ones(*self.normalized_shape, dtype=dtype)) if elementwise_affine else None)
         if device is not None:

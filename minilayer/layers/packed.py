@@ -38,10 +38,14 @@ class PackedSequence(_Packed):
                 raise TypeError("PackedSequence: expected data and batch_sizes, or a pair of them, got "
                                 f"{type(data).__name__} alone; pack with pack_padded_sequence")
             data, batch_sizes = data
-        if batch_sizes.device != "cpu":
-            raise ValueError(f"PackedSequence: expected batch_sizes on the CPU, got them on {batch_sizes.device}")
+        B = _sizes("PackedSequence", data, batch_sizes)[0]
+        order = _permutation("PackedSequence", "sorted_indices", sorted_indices, B)
+        back = _permutation("PackedSequence", "unsorted_indices", unsorted_indices, B)
         if unsorted_indices is None:
             unsorted_indices = invert_permutation(sorted_indices)
+        elif sorted_indices is not None and (order[back] != np.arange(B)).any():
+            raise ValueError("PackedSequence: expected unsorted_indices to undo sorted_indices, got "
+                             f"{back.tolist()} for {order.tolist()}; leave them out")
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
 
     def to(self, *args, **kwargs):
@@ -83,7 +87,38 @@ def invert_permutation(permutation):
     """
     if permutation is None:
         return None
-    return Tensor(np.argsort(permutation.detach().cpu().numpy(), kind="stable")).to(device=permutation.device)
+    order = _permutation("invert_permutation", "permutation", permutation)
+    return Tensor(np.argsort(order, kind="stable")).to(device=permutation.device)
+
+
+def _permutation(name, what, x, count=None):
+    """A tensor that holds each of 0 .. count-1 once (default: as many as it has), as an array; None for None."""
+    if x is None:
+        return None
+    if not isinstance(x, Tensor) or x.dtype.kind not in "iu" or x.ndim != 1:
+        raise TypeError(f"{name}: expected {what} to be a tensor of integers of one axis, got {x!r:.200}")
+    array = x.cpu().numpy()
+    count = len(array) if count is None else count
+    if not np.array_equal(np.sort(array), np.arange(count)):
+        raise ValueError(f"{name}: expected {what} with each of 0 to {count - 1} once, one a sequence, got {array.tolist()}")
+    return array
+
+
+def _sizes(name, data, batch_sizes):
+    """A packed sequence's batch sizes as an array, after checks that they fit its data."""
+    if not isinstance(data, Tensor) or not data.ndim:
+        raise TypeError(f"{name}: expected data to be a tensor of shape (rows, ...), got "
+                        f"{data.shape if isinstance(data, Tensor) else type(data).__name__}")
+    if not isinstance(batch_sizes, Tensor) or batch_sizes.dtype.kind not in "iu" or batch_sizes.ndim != 1:
+        raise TypeError(f"{name}: expected batch_sizes to be a tensor of integers of one axis, got {batch_sizes!r:.200}; make "
+                        "it with tensor([...]), or pack with pack_padded_sequence")
+    if batch_sizes.device != "cpu":
+        raise ValueError(f"{name}: expected batch_sizes on the CPU, got them on {batch_sizes.device}")
+    sizes = batch_sizes.numpy()
+    if not len(sizes) or sizes[0] < 1 or sizes[-1] < 0 or (sizes[1:] > sizes[:-1]).any() or sizes.sum() != len(data):
+        raise ValueError(f"{name}: expected batch_sizes that begin with the number of sequences, do not rise, and add up to "
+                         f"the {len(data)} rows of data, got {sizes.tolist()}")
+    return sizes
 
 
 def _lengths(name, lengths, count, longest):
@@ -167,11 +202,7 @@ def pad_packed_sequence(sequence, batch_first=False, padding_value=0.0, total_le
     """
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"pad_packed_sequence: expected a PackedSequence, got {type(sequence).__name__}")
-    sizes = sequence.batch_sizes.numpy()
-    if sizes.dtype.kind not in "iu" or sizes.ndim != 1 or not len(sizes) or sizes[-1] < 1 or (np.diff(sizes) > 0).any() \
-            or sizes.sum() != len(sequence.data):
-        raise ValueError("pad_packed_sequence: expected batch_sizes of 1 or more that do not rise and add up to the "
-                         f"{len(sequence.data)} rows of data, got {sizes.tolist()}")
+    sizes = _sizes("pad_packed_sequence", sequence.data, sequence.batch_sizes)     # (they may have been written to)
     T = len(sizes)
     if total_length is not None:
         if isinstance(total_length, bool) or not hasattr(total_length, "__index__"):

@@ -128,7 +128,7 @@ class RNNBase(Layer):
                 x = F.dropout(x, self.dropout, self.training, rng=self.rng)
         ends = [ended[0].unsqueeze(0) if len(ended) == 1 else F.stack(ended) for ended in last]     # (L D, B, P)
         if packed is not None:
-            x = PackedSequence(x, sizes, packed.sorted_indices, packed.unsorted_indices)
+            x = packed._replace(data=x)
             if packed.unsorted_indices is not None:
                 ends = [end[:, packed.unsorted_indices] for end in ends]
         elif single:

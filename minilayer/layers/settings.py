@@ -1,4 +1,5 @@
 """Checks that layers make on their settings, with errors that finish the sentence."""
+from operator import ge, gt, lt
 
 
 def positive_int(layer, name, value, zero=False):
@@ -11,31 +12,37 @@ def positive_int(layer, name, value, zero=False):
     return value
 
 
-def sizes(layer, name, value, axes, minimum):
-    """`value`, an integer or one for each of 1 to 3 axes, as a tuple of so many, each >= minimum."""
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
-    if len(values) != axes:
-        what = ("one in a tuple", "a pair (height, width)", "three (depth, height, width)")[axes - 1]
-        raise ValueError(f"{layer}: expected {name} to be an integer or {what}, got {value!r}")
+def integers(layer, name, value, count, words, least=None):
+    """`value`, an integer or `count` of them, as a tuple of so many, each >= least; `words` say what the many are."""
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * count
+    if len(values) != count:
+        raise ValueError(f"{layer}: expected {name} to be an integer or {words}, got {value!r}")
     for v in values:
         if isinstance(v, bool) or not hasattr(v, "__index__"):
             raise TypeError(f"{layer}: expected {name} to be integers, got {value!r}")
-        if v.__index__() < minimum:
-            raise ValueError(f"{layer}: expected {name} >= {minimum}, got {value!r}")
+        if least is not None and v.__index__() < least:
+            raise ValueError(f"{layer}: expected {name} >= {least}, got {value!r}")
     return tuple(v.__index__() for v in values)
 
 
-def probability(layer, name, value):
-    """`value` as a number in [0, 1]."""
+def sizes(layer, name, value, axes, minimum):
+    """`value`, an integer or one for each of 1 to 3 axes, as a tuple of so many, each >= minimum."""
+    words = ("one in a tuple", "a pair (height, width)", "three (depth, height, width)")[axes - 1]
+    return integers(layer, name, value, axes, words, minimum)
+
+
+def number(layer, name, value, least=None, above=None, below=None):
+    """`value` as it was given, a number with least <= value, above < value and value < below."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{layer}: expected {name} to be a number, got {value!r}")
-    if not 0 <= value <= 1:
-        raise ValueError(f"{layer}: expected {name} in [0, 1], got {value}")
+    for bound, fits, words in ((least, ge, "of {} or more"), (above, gt, "above {}"), (below, lt, "below {}")):
+        if bound is not None and not fits(value, bound):
+            raise ValueError(f"{layer}: expected {name} {words.format(bound)}, got {value}")
     return value
 
 
-def number(layer, name, value):
-    """`value` as a float."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{layer}: expected {name} to be a number, got {value!r}")
-    return float(value)
+def probability(layer, name, value):
+    """`value` as it was given, a number in [0, 1]."""
+    if not 0 <= number(layer, name, value) <= 1:
+        raise ValueError(f"{layer}: expected {name} in [0, 1], got {value}")
+    return value

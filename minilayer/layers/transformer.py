@@ -11,6 +11,7 @@ from minilayer.layers.layer import Layer
 from minilayer.layers.linear import Linear
 from minilayer.layers.normalization import LayerNorm
 from minilayer.layers.settings import positive_int
+from minilayer.tensor import Tensor
 
 
 def _activation(layer, activation):
@@ -32,12 +33,18 @@ def _copies(what, layer, n):
     return ModuleList([copy.deepcopy(layer, dict(shared)) for _ in range(n)])
 
 
+def _norm(what, norm):
+    if norm is not None and not callable(norm):
+        raise TypeError(f"{what}: expected norm to be a layer or None, got {norm!r}")
+    return norm
+
+
 def _is_causal(mask, is_causal, length):
     """Is the mask the causal one? Where nobody says, look: the causal kernel does half the work."""
     if is_causal is not None or mask is None:
         return bool(is_causal)
-    if mask.shape != (length, length) or mask.dtype.kind not in "bf":
-        return False
+    if not isinstance(mask, Tensor) or mask.shape != (length, length) or mask.dtype.kind not in "bf":
+        return False                                    # (what is no mask is refused where it is used)
     return bool((mask == _square_mask(length, mask.dtype, mask.device)).all().item())
 
 
@@ -184,7 +191,7 @@ class TransformerEncoder(Layer):
         super().__init__()
         self.layers = _copies("TransformerEncoder", encoder_layer, num_layers)
         self.num_layers = num_layers
-        self.norm = norm
+        self.norm = _norm("TransformerEncoder", norm)
         self.enable_nested_tensor, self.mask_check = bool(enable_nested_tensor), bool(mask_check)
 
     def forward(self, src, mask=None, src_key_padding_mask=None, is_causal=None):
@@ -211,7 +218,7 @@ class TransformerDecoder(Layer):
         super().__init__()
         self.layers = _copies("TransformerDecoder", decoder_layer, num_layers)
         self.num_layers = num_layers
-        self.norm = norm
+        self.norm = _norm("TransformerDecoder", norm)
 
     def forward(self, tgt, memory, tgt_mask=None, memory_mask=None, tgt_key_padding_mask=None,
                 memory_key_padding_mask=None, tgt_is_causal=None, memory_is_causal=False):
@@ -224,7 +231,9 @@ class TransformerDecoder(Layer):
 
 
 def _length(layers, x):
-    """How many places x has."""
+    """How many places x has; None for what the layers will refuse."""
+    if not isinstance(x, Tensor) or x.ndim < 2:
+        return None
     first = next(iter(layers), None)
     batch_first = getattr(getattr(first, "self_attn", None), "batch_first", False)
     return x.shape[1 if batch_first and x.ndim == 3 else 0]
@@ -270,6 +279,9 @@ class Transformer(Layer):
     def forward(self, src, tgt, src_mask=None, tgt_mask=None, memory_mask=None, src_key_padding_mask=None,
                 tgt_key_padding_mask=None, memory_key_padding_mask=None, src_is_causal=None, tgt_is_causal=None,
                 memory_is_causal=False):
+        for what, x in (("src", src), ("tgt", tgt)):
+            if not isinstance(x, Tensor):
+                raise TypeError(f"Transformer: expected {what} to be a tensor, got {type(x).__name__}")
         if src.shape[-1:] != (self.d_model,) or tgt.shape[-1:] != (self.d_model,):
             raise ValueError(f"Transformer: expected src and tgt of d_model={self.d_model} features, got {src.shape} and "
                              f"{tgt.shape}")

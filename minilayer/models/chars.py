@@ -7,7 +7,8 @@ import numpy as np
 
 from minilayer import random
 from minilayer.layers import LSTM, Embedding, Layer, Linear
-from minilayer.models.gpt import choose
+from minilayer.layers.settings import positive_int
+from minilayer.models.gpt import check_tokens, choose, prompt
 from minilayer.state import no_grad
 from minilayer.tensor import Tensor
 
@@ -22,6 +23,7 @@ class CharLSTM(Layer):
 
     def __init__(self, vocabulary, width=256, depth=1, embedded=64, dropout=0.0):
         super().__init__()
+        positive_int("CharLSTM", "vocabulary", vocabulary)
         self.vocabulary = vocabulary
         self.embedding = Embedding(vocabulary, embedded)
         self.lstm = LSTM(embedded, width, depth, dropout=dropout)
@@ -32,6 +34,7 @@ class CharLSTM(Layer):
 
     def read(self, tokens, state=None):
         """The logits, and the state after the last token, from which the next call goes on."""
+        check_tokens("CharLSTM", tokens)
         x = self.embedding(tokens.transpose(0, 1))                  # (T,B,E): a step's letters side by side
         y, state = self.lstm(x, state)                              # (T,B,H)
         return self.head(y).transpose(0, 1), state                  # (B,T,V)
@@ -42,13 +45,7 @@ class CharLSTM(Layer):
 
         Lower temperatures choose likelier tokens, 0 always the likeliest; top_k leaves only so many to choose from.
         """
-        if not temperature >= 0:
-            raise ValueError(f"generate: expected a temperature of 0 or more, got {temperature}")
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"generate: expected top_k of 1 or more, got {top_k}")
-        fresh = [int(t) for t in tokens]
-        if not fresh:
-            raise ValueError("generate: expected at least one token to go on from, got none")
+        fresh = prompt(tokens, count, temperature, top_k)
         generator = random.generator_for(rng, "generate")
         training = self.training
         self.eval()

@@ -5,6 +5,7 @@ causal self-attention and a dense network, each with a norm before it and a way 
 model has no table of them to outgrow.
 """
 import math
+from operator import index
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from minilayer.layers import (
     RotaryPositions,
     Sequential,
 )
+from minilayer.layers.settings import positive_int
+from minilayer.promotion import real
 from minilayer.state import no_grad
 from minilayer.tensor import Tensor
 
@@ -84,6 +87,12 @@ class GPT(Layer):
 
     def __init__(self, vocabulary, width=128, depth=4, heads=4, context=128, dropout=0.0, tied=True):
         super().__init__()
+        for what, value in (("vocabulary", vocabulary), ("width", width), ("depth", depth), ("heads", heads),
+                            ("context", context)):
+            positive_int("GPT", what, value)
+        if width % (2 * heads):
+            raise ValueError(f"GPT: expected a width that heads share in even parts (positions turn features in pairs), got "
+                             f"{width} and {heads}")
         self.vocabulary, self.context = vocabulary, context
         self.embedding = Embedding(vocabulary, width)
         self.dropout = Dropout(dropout)
@@ -98,12 +107,30 @@ class GPT(Layer):
             self.head.weight = self.embedding.weight
 
     def forward(self, tokens, caches=None):
-        if tokens.shape[-1] > self.context:
-            raise ValueError(f"GPT: expected at most context={self.context} tokens, got {tokens.shape[-1]}")
+        check_tokens("GPT", tokens)
+        start = 0 if caches is None else self._start(caches, tokens.shape[1])
+        if start + tokens.shape[1] > self.context:
+            raise ValueError(f"GPT: expected at most context={self.context} tokens, got {tokens.shape[1]}"
+                             + (f" after {start} in the caches" if start else ""))
         x = self.dropout(self.embedding(tokens))                                            # (B,T,C)
         for i, block in enumerate(self.blocks):
             x = block(x, None if caches is None else caches[i])
         return self.head(self.norm(x))                                                      # (B,T,V)
+
+    def _start(self, caches, T):
+        """How many places the caches hold, after a check that all of them can take T more: then none is written to
+        where another one would refuse."""
+        if not isinstance(caches, (list, tuple)) or not all(isinstance(c, KeyValueCache) for c in caches):
+            raise TypeError(f"GPT: expected caches to be a list of KeyValueCaches, got {caches!r:.200}")
+        if not len(self.blocks) == len(caches) == len({id(c) for c in caches}):
+            raise ValueError(f"GPT: expected a cache of its own for each of {len(self.blocks)} blocks, got {len(caches)}, of "
+                             f"which {len({id(c) for c in caches})} are different objects")
+        if len({len(c) for c in caches}) > 1:
+            raise ValueError(f"GPT: expected caches of one length, got {[len(c) for c in caches]}; clear() them to begin anew")
+        if len(caches[0]) + T > min(c.capacity for c in caches):
+            raise ValueError(f"GPT: expected caches with room for {T} places after {len(caches[0])}, got capacities "
+                             f"{[c.capacity for c in caches]}")
+        return len(caches[0])
 
     @no_grad()
     def generate(self, tokens, count, temperature=1.0, top_k=None, rng=None):
@@ -113,13 +140,7 @@ class GPT(Layer):
         the last half of it is read anew. Lower temperatures choose likelier tokens, 0 always the likeliest; top_k leaves
         only so many to choose from.
         """
-        if not temperature >= 0:
-            raise ValueError(f"generate: expected a temperature of 0 or more, got {temperature}")
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"generate: expected top_k of 1 or more, got {top_k}")
-        tokens = [int(t) for t in tokens]
-        if not tokens:
-            raise ValueError("generate: expected at least one token to go on from, got none")
+        tokens = prompt(tokens, count, temperature, top_k)
         generator = random.generator_for(rng, "generate")
         training = self.training
         self.eval()
@@ -136,6 +157,29 @@ class GPT(Layer):
                 yield tokens[-1]
         finally:
             self.train(training)
+
+
+def check_tokens(who, tokens):
+    if not isinstance(tokens, Tensor) or tokens.ndim != 2:
+        raise ValueError(f"{who}: expected token numbers, a tensor of shape (batch, places), got "
+                         f"{f'shape {tokens.shape}' if isinstance(tokens, Tensor) else type(tokens).__name__}; "
+                         "one sequence is tokens.unsqueeze(0)")
+
+
+def prompt(tokens, count, temperature, top_k):
+    """The tokens to go on from, a list, after the checks of what a `generate` is asked for."""
+    positive_int("generate", "count", count, zero=True)
+    if not real("generate", "temperature", temperature) >= 0:
+        raise ValueError(f"generate: expected a temperature of 0 or more, got {temperature}")
+    if top_k is not None:
+        positive_int("generate", "top_k", top_k)
+    try:
+        numbers = [index(t) for t in tokens]
+    except (TypeError, ValueError):
+        raise TypeError(f"generate: expected tokens to be integers, one sequence of them, got {tokens!r:.200}") from None
+    if not numbers:
+        raise ValueError("generate: expected at least one token to go on from, got none")
+    return numbers
 
 
 def choose(logits, temperature, top_k, rng):

@@ -368,7 +368,8 @@ def hardtanh(x, min_val=-1.0, max_val=1.0, inplace=False):
     low, high = real("hardtanh", "min_val", min_val), real("hardtanh", "max_val", max_val)
     if low > high:
         raise ValueError(f"hardtanh: expected min_val <= max_val, got {min_val} and {max_val}")
-    return _run("hardtanh", Hardtanh(low=low, high=high), x, inplace)
+    op = Hardtanh(low=low, high=high) if low <= high else Threshold(math.inf, math.nan)      # of a NaN comes NaN
+    return _run("hardtanh", op, x, inplace)
 
 
 def hardtanh_(x, min_val=-1.0, max_val=1.0):

@@ -10,7 +10,7 @@ import builtins
 import cython
 
 from minilayer._ext.dispatch import Family, family
-from minilayer.device import broadcast_shapes, cast, empty, empty_broadcast, empty_like
+from minilayer.device import broadcast_shapes, cast, empty, empty_broadcast, empty_like, zeros
 from minilayer.dtypes import boolean, float32, result_type
 from minilayer.node import Node, TensorBase, wrap
 from minilayer.promotion import cast as cast_tensor
@@ -209,17 +209,21 @@ class Minimum(Maximum):
 
 
 class FloorDivide(Binary):
-    """y = floor(a / b)"""
+    """y = floor(a / b);  da = db = 0"""
     name = "floor_divide"
-    differentiable = False
     accepts_bool = False
 
+    def backward(self, node: Node, dy):
+        return (zeros(dy.shape, dy.dtype, dy) if node.needs(0) else None,
+                zeros(dy.shape, dy.dtype, dy) if node.needs(1) else None)
 
-class TruncDivide(Binary):
-    """y = a / b, rounded towards zero"""
+    def backward_graph(self, node: Node, dy):
+        return dy * 0.0 if node.needs(0) else None, dy * 0.0 if node.needs(1) else None
+
+
+class TruncDivide(FloorDivide):
+    """y = a / b, rounded towards zero;  da = db = 0"""
     name = "trunc_divide"
-    differentiable = False
-    accepts_bool = False
 
 
 class Remainder(Binary):
@@ -310,6 +314,44 @@ class LogicalXor(Comparison):
     name = "logical_xor"
 
 
+class Bitwise(Binary):
+    """y = a ? b, bit by bit, of bools and integers"""
+    differentiable = False
+
+    def forward(self, node: Node, a, b):
+        if a.dtype.kind == "f":
+            raise TypeError(f"{self.name}: expected bools or integers, got {a.dtype}; compare first, as in (x != 0), or convert "
+                            "with .long()")
+        return Binary.forward(self, node, a, b)
+
+
+class BitwiseAnd(Bitwise):
+    """y = a & b"""
+    name = "bitwise_and"
+
+
+class BitwiseOr(Bitwise):
+    """y = a | b"""
+    name = "bitwise_or"
+
+
+class BitwiseXor(Bitwise):
+    """y = a ^ b"""
+    name = "bitwise_xor"
+
+
+class LeftShift(Bitwise):
+    """y = a << b; 0 where b is negative or moves out every bit"""
+    name = "bitwise_left_shift"
+    accepts_bool = False
+
+
+class RightShift(Bitwise):
+    """y = a >> b, which keeps the sign; where b is negative or moves out every bit, nothing but the sign is left"""
+    name = "bitwise_right_shift"
+    accepts_bool = False
+
+
 # ---- where ----
 
 class Where(Op):
@@ -348,6 +390,8 @@ _MAXIMUM, _MINIMUM, _REMAINDER = Maximum(), Minimum(), Remainder()
 _FLOOR_DIVIDE, _TRUNC_DIVIDE, _WHERE = FloorDivide(), TruncDivide(), Where()
 _EQ, _NE, _LT, _LE, _GT, _GE = Eq(), Ne(), Lt(), Le(), Gt(), Ge()
 _AND, _OR, _XOR = LogicalAnd(), LogicalOr(), LogicalXor()
+_BITWISE_AND, _BITWISE_OR, _BITWISE_XOR = BitwiseAnd(), BitwiseOr(), BitwiseXor()
+_LEFT_SHIFT, _RIGHT_SHIFT = LeftShift(), RightShift()
 
 
 def add(input, other, *, alpha=1):
@@ -453,6 +497,40 @@ def logical_or(input, other):
 def logical_xor(input, other):
     """Where just one holds (is not zero)"""
     return apply(_XOR, input, other)
+
+
+def bitwise_and(input, other):
+    """input & other, bit by bit: both hold, for bools"""
+    return apply(_BITWISE_AND, input, other)
+
+
+def bitwise_or(input, other):
+    """input | other, bit by bit: at least one holds, for bools"""
+    return apply(_BITWISE_OR, input, other)
+
+
+def bitwise_xor(input, other):
+    """input ^ other, bit by bit: just one holds, for bools"""
+    return apply(_BITWISE_XOR, input, other)
+
+
+def bitwise_not(input):
+    """~input, every bit turned round: what does not hold, for bools"""
+    expect_tensor("bitwise_not", input)
+    if input.array.dtype.kind == "f":
+        raise TypeError(f"bitwise_not: expected bools or integers, got {input.array.dtype}; use logical_not, or convert with "
+                        ".long()")
+    return apply(_BITWISE_XOR, input, {"b": True, "u": 255, "i": -1}[input.array.dtype.kind])
+
+
+def bitwise_left_shift(input, other):
+    """input << other of integers; 0 where other is negative or moves out every bit"""
+    return apply(_LEFT_SHIFT, input, other)
+
+
+def bitwise_right_shift(input, other):
+    """input >> other of integers, which keeps the sign; only that is left where other is negative or moves out every bit"""
+    return apply(_RIGHT_SHIFT, input, other)
 
 
 def where(condition, input=None, other=None):

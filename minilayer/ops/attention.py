@@ -8,7 +8,7 @@ import math
 from minilayer._ext.dispatch import family
 from minilayer.device import as_strided, broadcast_shapes, broadcast_to, contiguous, device_of, empty, to_device
 from minilayer.dtypes import boolean
-from minilayer.promotion import cast
+from minilayer.promotion import cast, real
 from minilayer.random import generator_for
 from minilayer.tape import Cost, Op, apply, elementwise_cost, expect_tensor
 
@@ -153,40 +153,43 @@ def _check_mask(mask, shape, causal):
 class Rotary(Op):
     """(y1, y2) = (x1 c - x2 s, x2 c + x1 s) for pairs of features;  (dx1, dx2) = (dy1 c + dy2 s, dy2 c - dy1 s)
 
-    x, y (..., T, D); c = cosine, s = sine (T, D/2), which are no inputs but constants. The gradient turns back.
+    x, y (..., T, D); c = cosine, s = sine (T, D/2), which get no gradient. That of x is dy turned back.
     """
     name = "rotary"
+    required = 3
 
-    def __init__(self, cosine, sine, interleaved, inverse=False):
-        self._cosine, self._sine = cosine, sine             # tensors
+    def __init__(self, interleaved, inverse=False):
         self.interleaved = interleaved
         self.inverse = inverse
 
-    def turned(self, x, inverse):
+    def turned(self, x, cosine, sine, inverse):
         x4 = _four(x)
         y = _empty_as(x4, x.shape[-1])
-        kernels.on(x).rotary(x4, contiguous(self._cosine.array), contiguous(self._sine.array), y,
-                             interleaved=self.interleaved, inverse=inverse)
+        kernels.on(x).rotary(x4, contiguous(cosine), contiguous(sine), y, interleaved=self.interleaved, inverse=inverse)
         return _lead(y, x.shape[:-2])
 
-    def forward(self, node, x):
-        return self.turned(x, self.inverse)
+    def forward(self, node, x, cosine, sine):
+        if node.needs(1) or node.needs(2):
+            raise RuntimeError("rotary: expected cosine and sine that need no gradient, for they get none; pass "
+                               "cosine.detach() and sine.detach(), or write the products out to learn them")
+        node.save(cosine, sine)                         # to turn dy back
+        return self.turned(x, cosine, sine, self.inverse)
 
     def backward(self, node, dy):
-        return self.turned(dy, not self.inverse)
+        return self.turned(dy, *node.saved, not self.inverse), None, None
 
     def backward_graph(self, node, dy):
-        return apply(Rotary(self._cosine, self._sine, self.interleaved, not self.inverse), dy)
+        return apply(Rotary(self.interleaved, not self.inverse), dy, *node.saved_tensors), None, None
 
     def cost(self, shapes, out_shapes):
-        return elementwise_cost(shapes, out_shapes, 3, 3)
+        return elementwise_cost(shapes[:1], out_shapes, 3, 3)
 
 
 def rotary(x, cosine, sine, interleaved=False):
     """Each pair of features of x turned by the angle of its place: (a c - b s, b c + a s).
 
     x             (..., T, D), D even, float32 or float64
-    cosine, sine  (T, D/2), of the same dtype; they get no gradient
+    cosine, sine  (T, D/2), of the same dtype, that need no gradient
     interleaved   pairs are the features 2i and 2i + 1, not i and i + D/2
     Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021.
     """
@@ -202,7 +205,7 @@ def rotary(x, cosine, sine, interleaved=False):
         if t.array.shape != wanted or t.array.dtype != array.dtype or type(t.array) is not type(array):
             raise ValueError(f"rotary: expected {what} of shape (T, D/2) = {wanted} and dtype {array.dtype} beside the "
                              f"input, got {t.array.shape} and {t.array.dtype} on {device_of(t.array)}")
-    return apply(Rotary(cosine, sine, bool(interleaved)), x)
+    return apply(Rotary(bool(interleaved)), x, cosine, sine)
 
 
 def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None,
@@ -224,12 +227,11 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
     """
     for x in (query, key, value):
         expect_tensor(NAME, x)
-    if isinstance(dropout_p, bool) or not isinstance(dropout_p, (int, float)):
-        raise TypeError(f"{NAME}: expected dropout_p to be a number, got {dropout_p!r}")
+    dropout_p = real(NAME, "dropout_p", dropout_p)
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"{NAME}: expected a probability dropout_p in [0, 1], got {dropout_p}")
-    if scale is not None and (isinstance(scale, bool) or not isinstance(scale, (int, float))):
-        raise TypeError(f"{NAME}: expected scale to be a number or None, got {scale!r}")
+    if scale is not None:
+        scale = real(NAME, "scale", scale)
     generator = generator_for(rng, NAME)
     if attn_mask is not None:
         expect_tensor(NAME, attn_mask)
@@ -258,8 +260,7 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
         rows = math.prod(lead) * math.prod(query.array.shape[-2:-1])
         blocks = rows * -(-math.prod(key.array.shape[-2:-1]) // 4)
         position = to_device(generator.take(blocks), device_of(query.array))
-    return apply(Attention(None if scale is None else float(scale), bool(is_causal), float(dropout_p), position, grouped),
-                 query, key, value, attn_mask)
+    return apply(Attention(scale, bool(is_causal), dropout_p, position, grouped), query, key, value, attn_mask)
 
 
 def _repeated(x, heads):

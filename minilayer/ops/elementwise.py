@@ -15,8 +15,9 @@ from minilayer._ext.dispatch import Family, family
 from minilayer.device import cast, empty, empty_like, full, zeros
 from minilayer.dtypes import boolean, float32
 from minilayer.inplace import apply_inplace
-from minilayer.node import Node, TensorBase
+from minilayer.node import Node, TensorBase, wrap
 from minilayer.promotion import cast as cast_tensor
+from minilayer.state import no_grad
 from minilayer.tape import Op, apply, elementwise_cost, expect_tensor
 
 kernels = cython.declare(Family, family("elementwise"))
@@ -315,7 +316,7 @@ class Gelu(Unary):
 
 
 class Clamp(Unary):
-    """y = min(max(x, low), high), NaN where x is;  dx = dy where low <= x <= high, else 0"""
+    """y = min(max(x, low), high), NaN where x or a bound is;  dx = dy where low <= x <= high, else 0"""
     name = "clamp"
     promotes = None
 
@@ -340,9 +341,11 @@ class Clamp(Unary):
                 if bound is not None and not (0 if x.dtype.kind == "u" else -(1 << bits)) <= bound < 1 << bits:
                     raise ValueError(f"clamp: the bound {bound} does not fit in {x.dtype}; leave it out, or convert "
                                      "with .float()")
+        node.save(x)
+        if self.min != self.min or self.max != self.max:        # a bound that is NaN
+            return full(x.shape, math.nan, x.dtype, x)
         y = empty_like(x)
         kernels.on(x).clamp(x, y, low=self.min, high=self.max)
-        node.save(x)
         return y
 
     def backward(self, node: Node, dy):
@@ -360,6 +363,46 @@ class Clamp(Unary):
         if self.max is not None:
             inside = x <= self.max if inside is None else inside & (x <= self.max)
         return dy * cast_tensor(inside, dy.array.dtype)
+
+
+class ClampBetween(Op):
+    """y = min(max(x, low), high) of tensors, or with one of the bounds; NaN where one of them is.
+
+    dx = dy where low <= x <= high, dlow = dy where x < low < high, dhigh = dy where x > high or high < low, else 0.
+    """
+    name = "clamp"
+    broadcasts = True
+    promotes = "same"
+
+    def __init__(self, low, high):
+        self.low = low                  # is there one?
+        self.high = high
+
+    def forward(self, node: Node, x, *bounds):
+        node.save(x, *bounds)
+        with no_grad():
+            y = wrap(x)
+            if self.low:
+                y = y.maximum(wrap(bounds[0]))
+            return (y.minimum(wrap(bounds[-1])) if self.high else y).array
+
+    def backward(self, node: Node, dy):
+        with no_grad():
+            return tuple([d.array for d in self.gradients(wrap(dy), *[wrap(a) for a in node.saved])])
+
+    def backward_graph(self, node: Node, dy):
+        return self.gradients(dy, *[t.detach() for t in node.saved_tensors])
+
+    def gradients(self, dy, x, *bounds):
+        low, high = bounds[0], bounds[-1]
+        if self.low and self.high:
+            places = (x >= low) & (x <= high), (x < low) & (low < high), (x > high) | (high < low)
+        else:
+            places = (x >= low, x < low) if self.low else (x <= high, x > high)
+        return tuple([dy.masked_fill(logical_not(place), 0.0) for place in places])
+
+    def cost(self, shapes, out_shapes):
+        return elementwise_cost(shapes, out_shapes, 2, 6)
 
 
 # ---- steps: their gradient is 0 wherever they have one ----
@@ -445,6 +488,7 @@ _SQRT, _RSQRT, _EXP, _EXPM1, _LOG, _LOG1P = Sqrt(), Rsqrt(), Exp(), Expm1(), Log
 _SIN, _COS, _TANH, _SIGMOID, _RELU, _ERF = Sin(), Cos(), Tanh(), Sigmoid(), Relu(), Erf()
 _FLOOR, _CEIL, _ROUND, _TRUNC = Floor(), Ceil(), Round(), Trunc()
 _ISNAN, _ISINF, _ISFINITE, _LOGICAL_NOT = IsNan(), IsInf(), IsFinite(), LogicalNot()
+_CLAMP_LOW, _CLAMP_HIGH, _CLAMP_BETWEEN = ClampBetween(True, False), ClampBetween(False, True), ClampBetween(True, True)
 _GELU = {"none": Gelu("none"), "tanh": Gelu("tanh")}
 
 
@@ -582,9 +626,9 @@ def clamp(input, min=None, max=None):
     """input kept between min and max (numbers or tensors; None for no bound); gradient 1 at both"""
     if isinstance(min, TensorBase) or isinstance(max, TensorBase):
         expect_tensor("clamp", input)
-        if min is not None:
-            input = input.where(logical_not(input < min), min)
-        return input if max is None else input.where(logical_not(input > max), max)
+        if max is None:
+            return apply(_CLAMP_LOW, input, min)
+        return apply(_CLAMP_HIGH, input, max) if min is None else apply(_CLAMP_BETWEEN, input, min, max)
     return _apply(Clamp(min, max), input)
 
 

@@ -186,7 +186,7 @@ def _write(name, target, value):
     value = _fitted(name, value, target, target.array.shape, False)
     if target.array.dtype.kind != "f" and value.requires_grad:
         value = value.detach()
-    return apply_inplace(Copy(), target, value)
+    return apply_inplace(Copy(), target, value, name=name)
 
 
 # ---- basic indexing: a view ----
@@ -822,7 +822,7 @@ def scatter(x, dim, index, src=None, *, value=None, reduce=None):
         return scatter_reduce(x, dim, index, src, {"add": "sum", "multiply": "prod"}[reduce])
     flat = _places("scatter", x, dim, index)
     if isinstance(src, TensorBase):
-        src = cast_tensor(_corner("scatter", src, index), x.array.dtype)
+        src = _corner("scatter", src, index, x)
     else:
         src = wrap(full((), fitting("scatter", src, x.array.dtype), x.array.dtype, x.array))
     return apply(Put(x.array.size, index.array.shape), x, src, wrap(flat))
@@ -835,9 +835,7 @@ def scatter_reduce(x, dim, index, src, reduce, *, include_self=True):
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise ValueError(f'scatter_reduce: expected reduce to be "sum", "prod", "mean", "amax" or "amin", got {reduce!r}')
     flat = wrap(_places("scatter_reduce", x, dim, index))
-    src = _corner("scatter_reduce", src, index)
-    if src.array.dtype != x.array.dtype:
-        raise TypeError(f"scatter_reduce: expected src in x's {x.array.dtype}, got {src.array.dtype}; use .to(x.dtype)")
+    src = _corner("scatter_reduce", src, index, x)
     return _combined(x, src, flat, reduce, include_self)
 
 
@@ -869,12 +867,15 @@ def scatter_add(x, dim, index, src):
     """x with src[i, j, k] added at [index[i, j, k], j, k] for dim 0, and alike for the others; equal places add up."""
     expect_tensor("scatter_add", x)
     flat = _places("scatter_add", x, dim, index)
-    src = cast_tensor(_corner("scatter_add", src, index), x.array.dtype)
+    src = _corner("scatter_add", src, index, x)
     return x + apply(Spread(x.array.size, x.array.shape), src, wrap(flat))
 
 
-def _corner(name, src, index):
-    """The part of src that an index of its number of dimensions covers."""
+def _corner(name, src, index, x):
+    """The part of src, of x's type, that an index of its number of dimensions covers."""
+    if not isinstance(src, TensorBase) or src.array.dtype != x.array.dtype:
+        raise TypeError(f"{name}: expected src as a tensor in x's {x.array.dtype}, got "
+                        f"{src.array.dtype if isinstance(src, TensorBase) else type(src).__name__}; use .to(x.dtype)")
     shape = index.array.shape
     if src.array.ndim != len(shape) or any([n > m for n, m in zip(shape, src.array.shape, strict=True)]):
         raise ValueError(f"{name}: expected a source of at least index's shape {shape}, got {src.array.shape}")
@@ -913,7 +914,7 @@ def _rows_at(name, x, dim, index, source=None):
             raise ValueError(f"{name}: expected a source of shape {wanted}, as x {x.array.shape} but for the {n} places "
                              f"along dim {dim}, got {source.array.shape}")
         source = source.reshape(wanted)
-    _refuse_negative(name, index.array, axis, shape[axis])
+        _refuse_negative(name, index.array, axis, shape[axis])
     places = index.array if index.array.dtype == int64 else cast(index.array, int64)
     flat = empty(wanted, int64, x.array)
     places = places.reshape((n,) + (1,) * (len(shape) - axis - 1))
@@ -943,7 +944,7 @@ def index_copy(x, dim, index, source):
 
 
 def index_fill(x, dim, index, value):
-    """x with one number (or 0-d tensor) in all slices along `dim` that a 1-d index names."""
+    """x with one number (or 0-d tensor) in all slices along `dim` that a 1-d index names; -1 is the last of them."""
     _, flat, _ = _rows_at("index_fill", x, dim, index)
     if isinstance(value, TensorBase):
         if value.array.ndim:
@@ -985,7 +986,8 @@ def take(x, index):
 
 
 def take_along_dim(x, indices, dim=None):
-    """x's elements at these places along `dim`, the other axes broadcast; of the flattened x where dim is None."""
+    """x's elements at these places along `dim`, the other axes broadcast; -1 is the last. Of the flattened x where
+    dim is None (there none count from the end, as in PyTorch)."""
     expect_tensor("take_along_dim", x)
     if not isinstance(indices, TensorBase) or indices.array.dtype != int64:
         raise TypeError("take_along_dim: expected an int64 tensor as indices, got "
@@ -993,6 +995,8 @@ def take_along_dim(x, indices, dim=None):
     if dim is None:
         return gather(x.reshape(-1), 0, indices.reshape(-1))
     axis = normalize_axis("take_along_dim", dim, x.array.ndim)
+    if x.array.ndim:
+        indices = indices.where(indices >= 0, indices + x.array.shape[axis])        # (gather takes none from the end)
     a, b = list(x.array.shape), list(indices.array.shape)
     if len(a) != len(b):
         raise ValueError(f"take_along_dim: expected indices of {len(a)} dimensions, got shape {indices.array.shape}")
@@ -1067,7 +1071,7 @@ def in_place(function):
         if _CATEGORY[y.array.dtype.kind] > _CATEGORY[x.array.dtype.kind]:
             raise TypeError(f"{name}: the result is {y.array.dtype}, which does not fit in the tensor's {x.array.dtype}; "
                             "use the out-of-place form")
-        return copy_(x, y)
+        return _write(name, x, y)
     changed.__name__ = changed.__qualname__ = name
     changed.__doc__ = f"`{function.__name__}`, written into the tensor's own memory."
     return changed

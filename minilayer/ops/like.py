@@ -8,7 +8,7 @@ from math import prod as _size
 import numpy as np
 
 from minilayer import random
-from minilayer.device import device_of, empty, to_device
+from minilayer.device import device_of, empty, expect_room, shape_from, to_device
 from minilayer.dtypes import as_dtype
 from minilayer.node import TensorBase, wrap
 from minilayer.tape import expect_tensor
@@ -18,17 +18,6 @@ int64 = np.dtype("int64")
 
 def _placed(array, like, device=None):
     return wrap(to_device(array, device_of(like) if device is None else device))
-
-
-def _shape(name, sizes):
-    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        sizes = sizes[0]
-    for n in sizes:
-        if isinstance(n, bool) or not hasattr(n, "__index__"):
-            raise TypeError(f"{name}: expected sizes to be integers, got {n!r}")
-        if n.__index__() < 0:
-            raise ValueError(f"{name}: expected sizes of 0 or more, got {tuple(sizes)}")
-    return tuple([n.__index__() for n in sizes])
 
 
 def _leaf(x, requires_grad):
@@ -52,25 +41,24 @@ def empty_like(x, *, dtype=None, device=None, requires_grad=False):
 def new_empty(x, *size, dtype=None, device=None, requires_grad=False):
     """A tensor of unset values, of another's dtype and place unless told otherwise."""
     dtype = x.array.dtype if dtype is None else as_dtype(dtype)
-    y = wrap(empty(_shape("new_empty", size), dtype, x.array))
+    y = wrap(empty(shape_from("new_empty", size), dtype, x.array))
     return _leaf(y if device is None else y.to(device), requires_grad)
 
 
 def new_full(x, size, fill_value, *, dtype=None, device=None, requires_grad=False):
     """A tensor of one number, of another's dtype and place unless told otherwise."""
-    size = size if isinstance(size, (tuple, list)) else (size,)
-    y = new_empty(x, *size, dtype=dtype, device=device).fill_(fill_value)
+    y = new_empty(x, *shape_from("new_full", (size,)), dtype=dtype, device=device).fill_(fill_value)
     return _leaf(y, requires_grad)
 
 
 def new_zeros(x, *size, dtype=None, device=None, requires_grad=False):
     """A tensor of zeros, of another's dtype and place unless told otherwise."""
-    return new_full(x, _shape("new_zeros", size), 0, dtype=dtype, device=device, requires_grad=requires_grad)
+    return new_full(x, shape_from("new_zeros", size), 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def new_ones(x, *size, dtype=None, device=None, requires_grad=False):
     """A tensor of ones, of another's dtype and place unless told otherwise."""
-    return new_full(x, _shape("new_ones", size), 1, dtype=dtype, device=device, requires_grad=requires_grad)
+    return new_full(x, shape_from("new_ones", size), 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 # ---- random numbers, drawn into a tensor ----
@@ -96,6 +84,16 @@ def uniform_(x, from_=0, to=1, *, generator=None, rng=None):
     return _drawn("uniform_", x, random.uniform(x.array.shape, from_, to, _float_type("uniform_", x), generator or rng))
 
 
+def expect_range(name, low, high, dtype):
+    """Refuse integers from low to high that a dtype would wrap around."""
+    if dtype.kind == "f":
+        return
+    least, most = (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    if low < least or high > most:
+        raise ValueError(f"{name}: expected numbers that fit in {dtype}, {least} to {most}, got {low} to {high}; "
+                         "use a larger dtype")
+
+
 def random_(x, from_=None, to=None, *, generator=None, rng=None):
     """Integers from `from` to `to` - 1, into x; `random_(to)` begins at 0, and without both they reach as far as x's
     type counts exactly."""
@@ -107,6 +105,7 @@ def random_(x, from_=None, to=None, *, generator=None, rng=None):
             2**53 + 1 if dtype.kind == "f" else min(int(np.iinfo(dtype).max) + 1, 2**63 - 1)
     if not from_ < to:
         raise ValueError(f"random_: expected from < to, got {from_} and {to}")
+    expect_range("random_", from_, to - 1, x.array.dtype)
     return _drawn("random_", x, random.integers(x.array.shape, from_, to, generator or rng))
 
 
@@ -162,7 +161,9 @@ def randint_like(x, low=0, high=None, *, dtype=None, device=None, requires_grad=
         low, high = 0, low
     if not low < high:
         raise ValueError(f"randint_like: expected low < high, got {low} and {high}")
-    return _leaf(random_(empty_like(x, dtype=dtype, device=device), low, high, generator=generator, rng=rng), requires_grad)
+    y = empty_like(x, dtype=dtype, device=device)
+    expect_range("randint_like", low, high - 1, y.array.dtype)
+    return _leaf(random_(y, low, high, generator=generator, rng=rng), requires_grad)
 
 
 def bernoulli(x, p=None, *, generator=None, rng=None):
@@ -181,7 +182,7 @@ def normal(mean, std=1.0, size=None, *, dtype=None, device=None, requires_grad=F
     if not tensors:
         if size is None:
             raise TypeError("normal: expected a size where mean and std are numbers, got none")
-        y = random.normal(_shape("normal", (tuple(size) if hasattr(size, "__len__") else (size,),)), mean, std,
+        y = random.normal(shape_from("normal", (tuple(size) if hasattr(size, "__len__") else (size,),)), mean, std,
                           as_dtype(dtype or "float32"), generator or rng)
         return _leaf(_placed(y, y, device), requires_grad)
     if isinstance(std, TensorBase) and std.array.size and std.min().item() < 0:
@@ -210,6 +211,7 @@ def multinomial(x, num_samples, replacement=False, *, generator=None, rng=None):
     if _size(shape) and not (weights.sum(-1) > 0).all().item():
         raise ValueError("multinomial: expected a weight above 0 in every row")
     rows = weights.array.shape[0]
+    expect_room("multinomial", (rows, num_samples))
     if replacement:
         u = _placed(random.uniform((rows, num_samples), 0.0, 1.0, np.float64, rng), x.array)
         running = weights.cumsum(-1)

@@ -345,8 +345,9 @@ def outer(x, vec2):
 ger = outer
 
 
-def _plus(x, product, beta, alpha):
+def _plus(name, x, product, beta, alpha):
     """beta x + alpha product; what x holds, NaN too, is ignored where beta is 0."""
+    expect_tensor(name, x)
     if alpha != 1:
         product = product * alpha
     if not beta:
@@ -357,31 +358,31 @@ def _plus(x, product, beta, alpha):
 def addmm(x, mat1, mat2, *, beta=1, alpha=1):
     """beta x + alpha mat1 mat2"""
     _expect_axes("addmm", (mat1, 2), (mat2, 2))
-    return _plus(x, matmul(mat1, mat2), beta, alpha)
+    return _plus("addmm", x, matmul(mat1, mat2), beta, alpha)
 
 
 def addmv(x, mat, vec, *, beta=1, alpha=1):
     """beta x + alpha mat vec"""
     _expect_axes("addmv", (mat, 2), (vec, 1))
-    return _plus(x, matmul(mat, vec), beta, alpha)
+    return _plus("addmv", x, matmul(mat, vec), beta, alpha)
 
 
 def addr(x, vec1, vec2, *, beta=1, alpha=1):
     """beta x + alpha outer(vec1, vec2)"""
     _expect_axes("addr", (vec1, 1), (vec2, 1))
-    return _plus(x, outer(vec1, vec2), beta, alpha)
+    return _plus("addr", x, outer(vec1, vec2), beta, alpha)
 
 
 def baddbmm(x, batch1, batch2, *, beta=1, alpha=1):
     """beta x + alpha batch1 batch2, matrix by matrix"""
     _expect_axes("baddbmm", (batch1, 3), (batch2, 3))
-    return _plus(x, bmm(batch1, batch2), beta, alpha)
+    return _plus("baddbmm", x, bmm(batch1, batch2), beta, alpha)
 
 
 def addbmm(x, batch1, batch2, *, beta=1, alpha=1):
     """beta x + alpha times the sum of the products of two batches of matrices"""
     _expect_axes("addbmm", (batch1, 3), (batch2, 3))
-    return _plus(x, bmm(batch1, batch2).sum(0), beta, alpha)
+    return _plus("addbmm", x, bmm(batch1, batch2).sum(0), beta, alpha)
 
 
 def matrix_power(x, n):

@@ -10,7 +10,7 @@ the sequences sorted by length. layers/packed.py packs.
 from math import prod as _product
 
 from minilayer._ext.dispatch import family
-from minilayer.device import contiguous, device_of, empty, full, to_device
+from minilayer.device import contiguous, copy, device_of, empty, full, to_device
 from minilayer.dtypes import int64
 from minilayer.node import TensorBase
 from minilayer.tape import Cost, Op, apply
@@ -150,12 +150,14 @@ class Rnn(_Recurrence):
         y = self.project(x, w_ih, b_ih, N)
         hn = empty((self._batch, H), x.dtype, x)
         kernels.on(x).rnn(self._sizes, h0, w_hh, b_hh, y, hn, relu=self.relu, reverse=self.reverse)
+        y = y.reshape((*x.shape[:-1], H))
         node.save(x, h0, w_ih, w_hh, y)                     # the slope of act from y; the rest for products
-        return y.reshape((*x.shape[:-1], H)), hn
+        return y, hn
 
     def backward(self, node, dy, dhn):
         x, h0, w_ih, w_hh, y = node.saved
-        N, H = y.shape
+        N, H = _product(y.shape[:-1]), y.shape[-1]
+        y = y.reshape((N, H))
         dz, dh0 = empty((N, H), x.dtype, x), empty((self._batch, H), x.dtype, x)
         kernels.on(x).rnn_backward(_rows(dy, N), _c(dhn), self._sizes, w_hh, y, dz, dh0, relu=self.relu,
                                    reverse=self.reverse)
@@ -190,12 +192,14 @@ class Lstm(_Recurrence):
         m = None if w_hr is None else empty((N, H), x.dtype, x)
         hn, cn = empty((self._batch, P), x.dtype, x), empty((self._batch, H), x.dtype, x)
         kernels.on(x).lstm(self._sizes, h0, c0, w_hh, b_hh, w_hr, gates, cells, m, y, hn, cn, reverse=self.reverse)
+        y = y.reshape((*x.shape[:-1], P))
         node.save(x, h0, c0, w_ih, w_hh, w_hr, gates, cells, m, y)      # gates and cells for their slopes, the rest for
-        return y.reshape((*x.shape[:-1], P)), hn, cn                    # products
+        return y, hn, cn                                                # products
 
     def backward(self, node, dy, dhn, dcn):
         x, h0, c0, w_ih, w_hh, w_hr, gates, cells, m, y = node.saved
-        (N, H), P, B = cells.shape, y.shape[1], self._batch
+        (N, H), P, B = cells.shape, y.shape[-1], self._batch
+        y = y.reshape((N, P))
         dz = empty((N, 4 * H), x.dtype, x)
         dh = None if w_hr is None else empty((N, P), x.dtype, x)
         dh0, dc0 = empty((B, P), x.dtype, x), empty((B, H), x.dtype, x)
@@ -232,12 +236,14 @@ class Gru(_Recurrence):
         u, y = empty((N, H), x.dtype, x), empty((N, H), x.dtype, x)
         hn = empty((self._batch, H), x.dtype, x)
         kernels.on(x).gru(self._sizes, h0, w_hh, b_hh, gates, u, y, hn, reverse=self.reverse)
+        y = y.reshape((*x.shape[:-1], H))
         node.save(x, h0, w_ih, w_hh, gates, u, y)           # gates, u and y for slopes, the rest for products
-        return y.reshape((*x.shape[:-1], H)), hn
+        return y, hn
 
     def backward(self, node, dy, dhn):
         x, h0, w_ih, w_hh, gates, u, y = node.saved
-        N, H = y.shape
+        N, H = u.shape
+        y = y.reshape((N, H))
         dz, du = empty((N, 3 * H), x.dtype, x), empty((N, H), x.dtype, x)
         dh0 = empty((self._batch, H), x.dtype, x)
         kernels.on(x).gru_backward(_rows(dy, N), _c(dhn), self._sizes, h0, w_hh, gates, u, y, dz, du, dh0,
@@ -259,7 +265,9 @@ def _packing(name, x, batch_sizes):
             or isinstance(x, TensorBase) and x.array.ndim and sum(sizes) != x.array.shape[0]:
         raise ValueError(f"{name}: expected batch_sizes that do not rise and sum to the rows of the input, got {sizes} for "
                          f"shape {getattr(x, 'shape', None)}; make them with pack_padded_sequence")
-    return sizes[0], to_device(contiguous(batch_sizes.array), device_of(x.array)) if isinstance(x, TensorBase) else None
+    if not isinstance(x, TensorBase):
+        return sizes[0], None
+    return sizes[0], to_device(copy(batch_sizes.array), device_of(x.array))     # backward reads what forward walked
 
 
 def rnn(x, h0, w_ih, w_hh, b_ih=None, b_hh=None, relu=False, batch_sizes=None, reverse=False):

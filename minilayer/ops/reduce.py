@@ -5,6 +5,7 @@ summed in int64. A sum adds in an order fixed by the shape, so its bits do not d
 an op, arrays keep the reduced axes with size 1 (`_kept`): so the kernels want them, and so gradients broadcast.
 """
 import builtins
+import math
 from collections import namedtuple
 from math import prod as _size
 
@@ -145,8 +146,9 @@ class Prod(_Reduction):
 
 class Max(_Reduction):
     """y = maximum of x over axes; dx = dy, shared evenly among the x that equal y."""
-    name = "amax"
+    name = "max"
     kernel = "max"
+    nan_to_all = False
 
     def forward(self, node, x):
         y, kept = self.result(x, x.dtype)
@@ -158,7 +160,7 @@ class Max(_Reduction):
         x, y = node.saved
         kept = _kept(x.shape, self.axes)
         dx = empty_like(x)
-        kernels.on(x).max_backward(x, y.reshape(kept), dy.reshape(kept), dx)
+        kernels.on(x).max_backward(x, y.reshape(kept), dy.reshape(kept), dx, nan_to_all=self.nan_to_all)
         return dx
 
     def backward_graph(self, node, dy):
@@ -167,13 +169,26 @@ class Max(_Reduction):
         y = y.reshape(kept)
         others = ~((x == y) | ((x != x) & (y != y)))
         share = dy.reshape(kept) / sum(~others, self.axes, True)
-        return share.expand(x.shape).masked_fill(others, 0)
+        dx = share.expand(x.shape).masked_fill(others, 0)
+        return dx.masked_fill(y != y, math.nan) if self.nan_to_all else dx
 
 
 class Min(Max):
     """y = minimum of x over axes; dx = dy, shared evenly among the x that equal y."""
-    name = "amin"
+    name = "min"
     kernel = "min"
+
+
+class Amax(Max):
+    """As Max, but a NaN in y makes NaN of all dx, as in PyTorch."""
+    name = "amax"
+    nan_to_all = True
+
+
+class Amin(Min):
+    """As Min, but a NaN in y makes NaN of all dx, as in PyTorch."""
+    name = "amin"
+    nan_to_all = True
 
 
 class _AlongAxis(Op):
@@ -500,7 +515,7 @@ def amax(x, dim=None, keepdim=False):
     expect_tensor("amax", x)
     axes = _axes("amax", dim, x)
     _need_elements("amax", x, axes)
-    return apply(Max(axes, keepdim), x)
+    return apply(Amax(axes, keepdim), x)
 
 
 def amin(x, dim=None, keepdim=False):
@@ -508,7 +523,7 @@ def amin(x, dim=None, keepdim=False):
     expect_tensor("amin", x)
     axes = _axes("amin", dim, x)
     _need_elements("amin", x, axes)
-    return apply(Min(axes, keepdim), x)
+    return apply(Amin(axes, keepdim), x)
 
 
 def max(x, dim=None, keepdim=False):
@@ -612,7 +627,7 @@ def _spread_of(name, op, x, dim, unbiased, keepdim, correction):
 
 def norm(x, p="fro", dim=None, keepdim=False, dtype=None):
     """The p-norm over `dim`: (sum |x|^p)^(1/p); p = inf or -inf: the largest or smallest |x|; 0: how many are not 0.
-    "fro" is 2. Its gradient is 0 where it is 0."""
+    "fro" is 2. Its gradient is 0 where it is 0, and everywhere for p = 0."""
     expect_tensor("norm", x)
     if dtype is not None:
         x = cast_tensor(x, np.dtype(dtype))
@@ -624,12 +639,11 @@ def norm(x, p="fro", dim=None, keepdim=False, dtype=None):
         raise TypeError(f"norm: expected a number or 'fro' for p, got {p!r}")
     if p == 2:
         return apply(Norm(axes, keepdim), x)
-    if p == float("inf"):
-        return amax(x.abs(), axes, keepdim)
-    if p == float("-inf"):
-        return amin(x.abs(), axes, keepdim)
+    if builtins.abs(p) == math.inf:
+        _need_elements("norm", x, axes)
+        return apply((Max if p > 0 else Min)(axes, keepdim), x.abs())
     if p == 0:
-        return sum(x != 0, axes, keepdim, dtype=x.array.dtype)
+        return sum(x.masked_fill(x != 0, 1.0).ceil(), axes, keepdim)        # (ceil: its gradient is 0)
     if p == 1:
         return sum(x.abs(), axes, keepdim)
     size = x.abs()
@@ -640,7 +654,7 @@ def norm(x, p="fro", dim=None, keepdim=False, dtype=None):
     else:
         total = sum(size ** p, axes, keepdim)
     none = total.detach() == 0
-    return (total.masked_fill(none, 1.0) ** (1 / p)).masked_fill(none, 0.0)
+    return (total.masked_fill(none, 1.0) ** (1 / p)).masked_fill(none, 0.0 if p > 0 else math.inf)
 
 
 def dist(x, other, p=2):
@@ -657,7 +671,14 @@ def cdist(x1, x2, p=2.0, compute_mode=None):
     a, b = x1.array.shape, x2.array.shape
     if len(a) < 2 or len(b) < 2 or a[-1] != b[-1]:
         raise ValueError(f"cdist: expected rows of one length, (..., P, M) and (..., R, M), got shapes {a} and {b}")
-    return norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+    return distance(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+
+
+def distance(d, p, dim):
+    """The p-norm of differences d; for p = 0 how many are not 0, but NaN where one is NaN."""
+    if p == 0:
+        return sum(d.masked_fill((d < 0) | (d > 0), 1.0).ceil(), dim)
+    return norm(d, p, dim)
 
 
 def nansum(x, dim=None, keepdim=False, *, dtype=None):

@@ -8,7 +8,8 @@ from math import prod as _size
 import numpy as np
 
 from minilayer._ext.dispatch import family
-from minilayer.device import contiguous, empty, normalize_axis, zeros
+from minilayer.device import contiguous, empty, full, normalize_axis, zeros
+from minilayer.node import wrap
 from minilayer.promotion import cast as cast_tensor
 from minilayer.tape import Cost, Op, apply, expect_tensor
 
@@ -37,6 +38,17 @@ class _Scan(Op):
         return Cost(n, 4 * n, 8 * n, 16 * n)
 
 
+def _last(axis, *tensors):
+    """The tensors with the axis at the end, 0-d ones as 1-d."""
+    return [t.transpose(axis, -1) if t.array.ndim else t.reshape(1) for t in tensors]
+
+
+def _not_above(x):
+    """(n, n) bools for the n of x's last axis: is the row's place at or behind the column's?"""
+    n = x.array.shape[-1]
+    return wrap(full((n, n), 1.0, x.array.dtype, x.array)).tril() > 0
+
+
 class Cumprod(_Scan):
     """y_i = product of x_j over j <= i;  dx_k = sum over i >= k of dy_i times the product without x_k"""
     name = "cumprod"
@@ -52,6 +64,16 @@ class Cumprod(_Scan):
         dx = empty(x.shape, x.dtype, x)
         kernels.on(x).cumprod_backward(*[_line_up(a, self.axis) for a in (x, y, dy, dx)])
         return dx
+
+    def backward_graph(self, node, dy):
+        x = node.saved_tensors[0]
+        shape = x.array.shape
+        x, dy = _last(self.axis, x, dy)
+        lower = _not_above(x)                                               # row k, column i; n x n numbers a line
+        others = x.unsqueeze(-2).expand(*x.array.shape, x.array.shape[-1]).masked_fill(lower & lower.transpose(0, 1), 1.0)
+        others = cumprod(others, -1).masked_fill(~lower.transpose(0, 1), 0.0)
+        dx = (dy.unsqueeze(-2) * others).sum(-1)
+        return dx.transpose(self.axis, -1) if shape else dx.reshape(shape)
 
 
 class Cummax(_Scan):
@@ -96,6 +118,14 @@ class LogCumsumExp(_Scan):
         dx = zeros(x.shape, x.dtype, x)
         kernels.on(x).logcumsumexp_backward(*[_line_up(a, self.axis) for a in (x, y, dy, dx)])
         return dx
+
+    def backward_graph(self, node, dy):
+        x, y = node.saved_tensors
+        shape = x.array.shape
+        x, y, dy = _last(self.axis, x, y, dy)
+        exponents = x.unsqueeze(-2) - y.unsqueeze(-1)                       # row i, column j; n x n numbers a line
+        dx = (dy.unsqueeze(-1) * exponents.masked_fill(~_not_above(x), float("-inf")).exp()).sum(-2)
+        return dx.transpose(self.axis, -1) if shape else dx.reshape(shape)
 
     def cost(self, shapes, out_shapes):
         n = _size(shapes[0])

@@ -15,6 +15,7 @@ from minilayer.device import (
     contiguous,
     device_of,
     empty,
+    expect_room,
     full,
     is_contiguous,
     normalize_axes,
@@ -586,7 +587,7 @@ def expand(x, *sizes):
         shape.append(n)
     if lead < 0:
         raise ValueError(f"expand: expected at least {len(before)} sizes for shape {before}, got {sizes}")
-    return apply(Expand(tuple(shape)), x)
+    return apply(Expand(tuple(expect_room("expand", shape))), x)
 
 
 def expand_as(x, other):
@@ -636,11 +637,13 @@ def unfold(x, dimension, size, step):
     if not x.array.ndim:
         x = reshape(x, 1)
     axis = normalize_axis("unfold", dimension, x.array.ndim)
-    if not 0 <= size <= x.array.shape[axis]:
-        raise ValueError(f"unfold: expected a size of 0 to {x.array.shape[axis]}, the size of dim {dimension}, got {size}")
+    n = x.array.shape[axis]
+    (size,), (step,) = _integers("unfold", (size,)), _integers("unfold", (step,))
+    if not 0 <= size <= n:
+        raise ValueError(f"unfold: expected a size of 0 to {n}, the size of dim {dimension}, got {size}")
     if step < 1:
         raise ValueError(f"unfold: expected a step above 0, got {step}")
-    return apply(Windows(axis, size, step), x)
+    return apply(Windows(axis, size, min(step, n + 1)), x)      # (a step beyond the end leaves one window, however long)
 
 
 def select(x, dim, index):
@@ -876,7 +879,8 @@ class Triangle(Op):
 
     def cut(self, x):
         rows, columns = x.shape[-2:]
-        mask = np.tri(rows, columns, self.diagonal - 1 if self.upper else self.diagonal, dtype=bool)
+        diagonal = max(-rows, min(self.diagonal, columns))             # (beyond a corner it makes no difference)
+        mask = np.tri(rows, columns, diagonal - 1 if self.upper else diagonal, dtype=bool)
         mask = to_device(~mask if self.upper else mask, device_of(x))
         y = empty(x.shape, x.dtype, x)
         arithmetic.on(x).where(mask, x, full((), 0, x.dtype, x), y)
@@ -985,7 +989,9 @@ def diag_embed(x, offset=0, dim1=-2, dim2=-1):
     expect_tensor("diag_embed", x)
     if not x.array.ndim:
         raise ValueError("diag_embed: expected at least one dimension, got a 0-d tensor")
+    (offset,) = _integers("diag_embed", (offset,))
     ndim, n = x.array.ndim + 1, x.array.shape[-1] + abs(offset)
+    expect_room("diag_embed", (*x.array.shape[:-1], n, n))
     a, b = normalize_axis("diag_embed", dim1, ndim), normalize_axis("diag_embed", dim2, ndim)
     if a == b:
         raise ValueError(f"diag_embed: expected two different dims, got {dim1} and {dim2}")
@@ -1071,6 +1077,7 @@ def repeat(x, *sizes):
     if len(sizes) < x.array.ndim or any([n < 0 for n in sizes]):
         raise ValueError(f"repeat: expected {x.array.ndim} or more sizes of at least 0 for shape {x.array.shape}, "
                          f"got {sizes}")
+    expect_room("repeat", (*sizes, *x.array.shape))
     return apply(Repeat(sizes), x)
 
 
@@ -1094,11 +1101,13 @@ def repeat_interleave(x, repeats, dim=None, *, output_size=None):
         if repeats.array.ndim != 1 or repeats.array.dtype.kind != "i" or len(counts) != shape[axis] or min(counts, default=0) < 0:
             raise ValueError(f"repeat_interleave: expected a number of 0 or more for each of the {shape[axis]} slices along "
                              f"dim {dim}, got {counts}")
+        expect_room("repeat_interleave", (sum(counts),))
         places = wrap(to_device(np.repeat(np.arange(len(counts)), counts), device_of(x.array)))
         return x[(slice(None),) * axis + (places,)]
     (repeats,) = _integers("repeat_interleave", (repeats.item() if hasattr(repeats, "array") else repeats,))
     if repeats < 0:
         raise ValueError(f"repeat_interleave: expected repeats of 0 or more, got {repeats}")
+    expect_room("repeat_interleave", (*shape, repeats))
     x = reshape(x, shape)
     grown = expand(unsqueeze(x, axis + 1), shape[:axis + 1] + (repeats,) + shape[axis + 1:])
     return reshape(grown, shape[:axis] + (shape[axis] * repeats,) + shape[axis + 1:])
@@ -1148,4 +1157,4 @@ def triu(x, diagonal=0):
 def _triangle(name, x, diagonal, upper):
     if x.array.ndim < 2:
         raise ValueError(f"{name}: expected at least 2 dimensions, got shape {x.array.shape}")
-    return apply(Triangle(diagonal, upper), x)
+    return apply(Triangle(*_integers(name, (diagonal,)), upper), x)

@@ -9,11 +9,13 @@ from math import prod as _size
 import numpy as np
 
 from minilayer._ext.dispatch import family
-from minilayer.device import cast, contiguous, device_of, empty, full, normalize_axis, to_device
+from minilayer.device import cast, contiguous, device_of, empty, expect_room, full, normalize_axis, to_device
 from minilayer.node import TensorBase, wrap
+from minilayer.state import no_grad
 from minilayer.tape import Cost, Op, apply, expect_tensor
 
 kernels = family("sort")
+reductions = family("reduce")
 scans = family("scan")
 
 int32, int64, boolean = np.dtype("int32"), np.dtype("int64"), np.dtype("bool")
@@ -136,6 +138,36 @@ def kthvalue(x, k, dim=-1, keepdim=False):
     return _pick(x, axis, k - 1, keepdim)
 
 
+class Middle(Op):
+    """y = median of all x;  dx = dy, shared evenly among the x that equal y"""
+    name = "median"
+
+    def __init__(self, name):
+        self.name = name                        # or nanmedian
+
+    def forward(self, node, x):
+        with no_grad():
+            y = _median(self.name, wrap(x).reshape(-1), 0, False).values.array
+        node.save(x, y)                         # dx is found by comparing them
+        return y
+
+    def backward(self, node, dy):
+        x, y = node.saved
+        one = (1,) * x.ndim
+        dx = empty(x.shape, x.dtype, x)
+        reductions.on(x).max_backward(x, y.reshape(one), dy.reshape(one), dx)
+        return dx
+
+    def backward_graph(self, node, dy):
+        x, y = [t.detach() for t in node.saved_tensors]
+        others = ~((x == y) | ((x != x) & (y != y)))
+        return (dy / (~others).sum()).expand(x.array.shape).masked_fill(others, 0)
+
+    def cost(self, shapes, out_shapes):
+        n = _size(shapes[0])
+        return Cost(20 * n, 2 * n, 20 * n, 20 * n)
+
+
 def median(x, dim=None, keepdim=False):
     """Without `dim`, the median of all elements: the lower one of the two in the middle. With it, (values, indices)
     along that axis. NaN where there is one."""
@@ -154,7 +186,7 @@ def _median(name, x, dim, keepdim):
             if x.array.dtype.kind != "f":
                 raise ValueError(f"{name}: expected at least one element, got shape {x.array.shape}")
             return wrap(full((), float("nan"), x.array.dtype, x.array))
-        return _median(name, x.reshape(-1), 0, False).values
+        return apply(Middle(name), x)
     axis = normalize_axis(name, dim, x.array.ndim)
     if not x.array.ndim:
         return ValuesIndices(x.clone(), wrap(full((), 0, int64, x.array)))
@@ -255,7 +287,7 @@ def _quantile(name, x, q, dim, keepdim, interpolation):
         low, high = place.floor(), place.ceil()
         weight = place - low if interpolation == "linear" else (high > low).to(place.dtype) * 0.5
         a, b = values.gather(-1, low.long()), values.gather(-1, high.long())
-        found = a + (b - a) * weight
+        found = a.lerp(b, weight)               # (exact at both ends, also where one is infinite)
     if dim is None:
         found = found.reshape((-1,) + (1,) * (ndim if keepdim else 0))
     else:
@@ -358,6 +390,7 @@ def bincount(x, weights=None, minlength=0):
         if x.min().item() < 0:
             raise ValueError(f"bincount: expected numbers of 0 or more, got {x.min().item()}")
         n = max(n, int(x.max().item()) + 1)
+    expect_room("bincount", (n,))
     if weights is None:
         weights = wrap(full(x.array.shape, 1, int64, x.array))
     elif weights.array.dtype.kind != "f":
@@ -373,6 +406,7 @@ def histc(x, bins=100, min=0, max=0):
         raise TypeError(f"histc: expected float32 or float64, got {x.array.dtype}; convert it with .float() first")
     if bins < 1:
         raise ValueError(f"histc: expected at least 1 bin, got {bins}")
+    expect_room("histc", (bins,))
     if min > max:
         raise ValueError(f"histc: expected min <= max, got {min} and {max}")
     x = x.detach().reshape(-1)

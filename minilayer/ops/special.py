@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from minilayer._ext.dispatch import family
-from minilayer.device import broadcast_shapes, broadcast_to, contiguous, empty, empty_like, full
+from minilayer.device import broadcast_shapes, broadcast_to, contiguous, empty, empty_like, full, zeros
 from minilayer.node import TensorBase, wrap
 from minilayer.promotion import cast as cast_tensor
 from minilayer.state import no_grad
@@ -30,7 +30,7 @@ class Function(Op):
 
     def slope(self, x):
         """f'(x), in functions on tensors."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}: a Function that is differentiable defines slope(x)")
 
     def backward(self, node, dy):
         (x,) = node.saved
@@ -180,6 +180,55 @@ class Trigamma(Function):
     differentiable = False
 
 
+class _Composed(Function):
+    """A function without a kernel: `value` is told in functions on tensors, as the slope is."""
+
+    def value(self, x):
+        raise NotImplementedError(f"{type(self).__name__}: a function without a kernel defines value(x)")
+
+    def forward(self, node, x):
+        node.save(x)
+        with no_grad():
+            return self.value(wrap(x)).array
+
+
+class Logit(_Composed):
+    """y = log(x / (1 - x));  dx = dy / (x (1 - x)), NaN outside [0, 1]; with eps, of x between eps and 1 - eps, and dx = 0
+    beyond them"""
+    name = "logit"
+
+    def __init__(self, eps):
+        self.eps = eps
+
+    def value(self, x):
+        if self.eps is not None:
+            x = x.clamp(max=1.0 - self.eps).masked_fill(x < self.eps, self.eps)
+        return (x / (1.0 - x)).log()
+
+    def slope(self, x):
+        flat = x.detach()
+        low, high = (0.0, 1.0) if self.eps is None else (self.eps, 1.0 - self.eps)
+        outside = ~((flat >= low) & (flat <= high))
+        x = x.masked_fill(outside, 0.5)
+        return (x * (1.0 - x)).reciprocal().masked_fill(outside, math.nan if self.eps is None else 0.0)
+
+
+class Sinc(_Composed):
+    """y = sin(pi x) / (pi x), 1 at 0;  dx = dy (cos(pi x) - y) / x, 0 at 0"""
+    name = "sinc"
+
+    def value(self, x):
+        zero = x == 0
+        angle = x.masked_fill(zero, 1) * math.pi
+        return (angle.sin() / angle).masked_fill(zero, 1.0)
+
+    def slope(self, x):
+        zero = x.detach().square() == 0             # also what is too small to be divided by
+        x = x.masked_fill(zero, 1.0)
+        angle = x * math.pi
+        return ((angle * angle.cos() - angle.sin()) / (angle * x)).masked_fill(zero, 0.0)
+
+
 # ---- of two arguments ----
 
 class Function2(Op):
@@ -194,18 +243,20 @@ class Function2(Op):
         return y
 
     def slopes(self, a, b):
-        """df/da and df/db, in functions on tensors."""
-        raise NotImplementedError
+        """df/da and df/db, in functions on tensors; None for 0."""
+        raise NotImplementedError(f"{type(self).__name__}: a Function2 that is differentiable defines slopes(a, b)")
 
     def backward(self, node, dy):
         a, b = node.saved
         with no_grad():
-            da, db = self.slopes(wrap(a), wrap(b))
-            return (wrap(dy) * da).array, (wrap(dy) * db).array
+            return tuple([t.array for t in self.gradients(wrap(a), wrap(b), wrap(dy))])
 
     def backward_graph(self, node, dy):
-        da, db = self.slopes(*node.saved_tensors)
-        return dy * da, dy * db
+        return self.gradients(*node.saved_tensors, dy)
+
+    def gradients(self, a, b, dy):
+        none = wrap(zeros(dy.array.shape, dy.array.dtype, dy.array))
+        return tuple([none if slope is None else dy * slope for slope in self.slopes(a, b)])
 
     def cost(self, shapes, out_shapes):
         return elementwise_cost(shapes, out_shapes, 20, 10)
@@ -216,7 +267,7 @@ class Fmod(Function2):
     name = "fmod"
 
     def slopes(self, a, b):
-        return a.detach() * 0.0 + 1.0, -(a.detach() / b.detach()).trunc()
+        return 1.0, -(a.detach() / b.detach()).trunc()
 
 
 class Atan2(Function2):
@@ -225,7 +276,7 @@ class Atan2(Function2):
 
     def slopes(self, a, b):
         square = a * a + b * b
-        share = square.masked_fill(square == 0, 1.0).reciprocal()
+        share = square.masked_fill(square == 0, math.inf).reciprocal()      # 0
         return b * share, -a * share
 
 
@@ -251,8 +302,8 @@ class Copysign(Function2):
     name = "copysign"
 
     def slopes(self, a, b):
-        a, b = a.detach(), b.detach()
-        return copysign(a, b).sign() * a.sign(), a * 0.0
+        a = a.detach().clamp(-1.0, 1.0)                 # (an infinity has a sign, NaN has none)
+        return (copysign(a, b.detach()) / a).masked_fill(a == 0, 0.0), None
 
 
 class Fmax(Function2):
@@ -275,6 +326,21 @@ class Fmin(Fmax):
 
     def chosen(self, a, b):
         return (a <= b) | b.isnan()
+
+
+class Xlogy(Function2):
+    """y = a log b, 0 where a is 0 unless b is NaN;  da = dy log b, 0 where a = 0 and b <= 0; db = dy a / b"""
+    name = "xlogy"
+
+    def forward(self, node, a, b):
+        node.save(a, b)
+        with no_grad():
+            a, b = wrap(a), wrap(b)
+            return (a * b.log()).masked_fill((a == 0) & (b == b), 0.0).array
+
+    def gradients(self, a, b, dy):
+        da = xlogy(dy, b).masked_fill((a.detach() == 0) & (b.detach() <= 0), 0.0)
+        return da, dy * a / b
 
 
 # ---- the functions people call ----
@@ -333,11 +399,7 @@ def signbit(x):
 def logit(x, eps=None):
     """log(x / (1 - x)), sigmoid's inverse; x is first kept within eps and 1 - eps where eps is given."""
     expect_tensor("logit", x)
-    if x.array.dtype.kind != "f":
-        x = x.float()
-    if eps is not None:
-        x = x.clamp(eps, 1.0 - eps)
-    return (x / (1.0 - x)).log()
+    return apply(Logit(None if eps is None or eps < 0 else eps), x)
 
 
 def clamp_min(x, min):
@@ -367,9 +429,7 @@ def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
 def sinc(x):
     """sin(pi x) / (pi x), 1 at 0."""
     expect_tensor("sinc", x)
-    zero = x == 0
-    angle = x.masked_fill(zero, 1) * math.pi
-    return (angle.sin() / angle).masked_fill(zero, 1.0)
+    return apply(Sinc(), x)
 
 
 def isposinf(x):
@@ -444,16 +504,7 @@ def _unless_nan(name, op, x, other):
 
 def xlogy(x, other):
     """x log(other), 0 where x is 0, whatever other is but NaN."""
-    expect_tensor("xlogy", x if not isinstance(other, TensorBase) else other)
-    if not isinstance(x, TensorBase):
-        x = wrap(full((), x, other.array.dtype, other.array))
-    if not isinstance(other, TensorBase):
-        other = wrap(full((), other, x.array.dtype if x.array.dtype.kind == "f" else np.dtype("float32"), x.array))
-    if other.array.dtype.kind != "f":
-        other = other.float()
-    infinite = (x == 0) & ((other <= 0) | other.isinf())            # 0 times the logarithm would be NaN
-    shape = broadcast_shapes("xlogy", x.array.shape, other.array.shape)
-    return x * other.expand(shape).masked_fill(infinite, 1.0).log()
+    return apply2(Xlogy(), x, other)
 
 
 def heaviside(x, values):

@@ -22,6 +22,7 @@ class Adafactor(CountingOptimizer):
     """
     STATE = ("row_var", "col_var", "variance")
     NEEDED = ("step",)
+    AMOUNTS = ("lr", "weight_decay")
 
     def __init__(self, params, lr=1e-2, beta2_decay=-0.8, eps=(None, 1e-3), d=1.0, weight_decay=0.0, *, foreach=None,
                  maximize=False):
@@ -30,8 +31,7 @@ class Adafactor(CountingOptimizer):
                                       maximize=maximize))
 
     def check(self, name, group):
-        for option in ("lr", "weight_decay"):
-            check_number(name, option, group[option])
+        super().check(name, group)
         check_number(name, "d", group["d"], low=1.0)
         check_number(name, "beta2_decay", group["beta2_decay"], low=-math.inf)
         if group["beta2_decay"] > 0:
@@ -57,15 +57,15 @@ class Adafactor(CountingOptimizer):
             if g.ndim > 1:
                 for name, shape in (("row_var", (*g.shape[:-1], 1)), ("col_var", (*g.shape[:-2], 1, g.shape[-1]))):
                     if name not in state:
-                        state[name] = zeros(shape, array.dtype, array)
-                row, column = Tensor(state["row_var"]), Tensor(state["col_var"])
+                        state[name] = Tensor(zeros(shape, array.dtype, array))
+                row, column = state["row_var"], state["col_var"]
                 _move(row, squares.mean(-1, keepdim=True), towards)
                 _move(column, squares.mean(-2, keepdim=True), towards)
                 v = row @ column / clamp(row.mean(-2, keepdim=True), min=low_here)
             else:
                 if "variance" not in state:
-                    state["variance"] = zeros_like(array)
-                v = Tensor(state["variance"])
+                    state["variance"] = Tensor(zeros_like(array))
+                v = state["variance"]
                 _move(v, squares, towards)
             update = g * clamp(v, min=low_here * low_here).rsqrt()
             p.sub_(update * (size / max(1.0, _rms(update) / group["d"])))

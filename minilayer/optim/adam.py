@@ -1,5 +1,5 @@
 """Adam and AdamW: steps of about lr in each direction, whatever the size of the gradient."""
-from minilayer.optim.checks import check_implementation, check_number, check_pair
+from minilayer.optim.checks import check_implementation
 from minilayer.optim.optimizer import CountingOptimizer, zeros_like
 
 
@@ -17,17 +17,13 @@ class Adam(CountingOptimizer):
     """
     STATE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
     NEEDED = ("step", "exp_avg", "exp_avg_sq")
+    AMOUNTS = ("lr", "eps", "weight_decay")
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, *, foreach=None,
                  maximize=False, capturable=False, differentiable=False, fused=None, decoupled_weight_decay=False):
         check_implementation(type(self).__name__, differentiable)
         super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
                                       maximize=maximize, decoupled_weight_decay=decoupled_weight_decay))
-
-    def check(self, name, group):
-        for option in ("lr", "eps", "weight_decay"):
-            check_number(name, option, group[option])
-        check_pair(name, "betas", group["betas"], below=1.0)
 
     def rule(self, kernels, group, batch, hyper):
         amsgrad = group["amsgrad"]

@@ -3,8 +3,9 @@
 foreach, capturable and fused have no effect anywhere here: there is one implementation.
 """
 from minilayer.device import full, to_device
-from minilayer.optim.checks import check_implementation, check_number, check_pair
+from minilayer.optim.checks import check_implementation, check_number
 from minilayer.optim.optimizer import CountingOptimizer, kernels, zeros_like
+from minilayer.tensor import Tensor
 
 
 class RMSprop(CountingOptimizer):
@@ -19,16 +20,13 @@ class RMSprop(CountingOptimizer):
     """
     STATE = ("square_avg", "grad_avg", "momentum_buffer")
     NEEDED = ("step", "square_avg")
+    AMOUNTS = ("lr", "alpha", "eps", "weight_decay", "momentum")
 
     def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False,
                  capturable=False, foreach=None, maximize=False, differentiable=False):
         check_implementation("RMSprop", differentiable)
         super().__init__(params, dict(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,
                                       centered=centered, maximize=maximize))
-
-    def check(self, name, group):
-        for option in ("lr", "alpha", "eps", "weight_decay", "momentum"):
-            check_number(name, option, group[option])
 
     def rule(self, kernels, group, batch, hyper):
         kernels.rmsprop(
@@ -50,6 +48,7 @@ class Adagrad(CountingOptimizer):
     """
     STATE = ("sum",)
     NEEDED = ("step", "sum")
+    AMOUNTS = ("lr", "lr_decay", "eps", "weight_decay", "initial_accumulator_value")
 
     def __init__(self, params, lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10,
                  foreach=None, *, maximize=False, differentiable=False, fused=None):
@@ -62,11 +61,7 @@ class Adagrad(CountingOptimizer):
         group = self.param_groups[-1]
         for p in group["params"]:           # as PyTorch: the sums are there before the first step
             start = full(p.shape, group["initial_accumulator_value"], p.dtype, p.array)
-            self.state[p] = {"step": 0, "sum": start}
-
-    def check(self, name, group):
-        for option in ("lr", "lr_decay", "eps", "weight_decay", "initial_accumulator_value"):
-            check_number(name, option, group[option])
+            self.state[p] = {"step": 0, "sum": Tensor(start)}
 
     def rule(self, kernels, group, batch, hyper):
         kernels.adagrad(batch.arrays, batch.grads, batch.kept("sum", zeros_like), hyper, lr_decay=group["lr_decay"],
@@ -86,6 +81,7 @@ class Adadelta(CountingOptimizer):
     """
     STATE = ("square_avg", "acc_delta")
     NEEDED = ("step", "square_avg", "acc_delta")
+    AMOUNTS = ("lr", "eps", "weight_decay")
 
     def __init__(self, params, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0, foreach=None, *, capturable=False,
                  maximize=False, differentiable=False):
@@ -93,8 +89,7 @@ class Adadelta(CountingOptimizer):
         super().__init__(params, dict(lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize))
 
     def check(self, name, group):
-        for option in ("lr", "eps", "weight_decay"):
-            check_number(name, option, group[option])
+        super().check(name, group)
         check_number(name, "rho", group["rho"], low=-float("inf"))
         if not 0 <= group["rho"] <= 1:
             raise ValueError(f"{name}: expected rho in [0, 1], got {group['rho']}")
@@ -116,16 +111,12 @@ class Adamax(CountingOptimizer):
     """
     STATE = ("exp_avg", "exp_inf")
     NEEDED = ("step", "exp_avg", "exp_inf")
+    AMOUNTS = ("lr", "eps", "weight_decay")
 
     def __init__(self, params, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, foreach=None, *, maximize=False,
                  differentiable=False, capturable=False):
         check_implementation("Adamax", differentiable)
         super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, maximize=maximize))
-
-    def check(self, name, group):
-        for option in ("lr", "eps", "weight_decay"):
-            check_number(name, option, group[option])
-        check_pair(name, "betas", group["betas"], below=1.0)
 
     def rule(self, kernels, group, batch, hyper):
         kernels.adamax(batch.arrays, batch.grads, batch.kept("exp_avg", zeros_like), batch.kept("exp_inf", zeros_like),
@@ -147,6 +138,7 @@ class NAdam(CountingOptimizer):
     """
     STATE = ("exp_avg", "exp_avg_sq")
     NEEDED = ("step", "mu_product", "exp_avg", "exp_avg_sq")
+    AMOUNTS = ("lr", "eps", "weight_decay", "momentum_decay")
     NUMBERS = 3
 
     def __init__(self, params, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, momentum_decay=4e-3,
@@ -155,11 +147,6 @@ class NAdam(CountingOptimizer):
         super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay,
                                       momentum_decay=momentum_decay, decoupled_weight_decay=decoupled_weight_decay,
                                       maximize=maximize))
-
-    def check(self, name, group):
-        for option in ("lr", "eps", "weight_decay", "momentum_decay"):
-            check_number(name, option, group[option])
-        check_pair(name, "betas", group["betas"], below=1.0)
 
     def key(self, state):
         return state.get("step", 0), state.get("mu_product", 1.0)
@@ -192,17 +179,13 @@ class RAdam(CountingOptimizer):
     """
     STATE = ("exp_avg", "exp_avg_sq")
     NEEDED = ("step", "exp_avg", "exp_avg_sq")
+    AMOUNTS = ("lr", "eps", "weight_decay")
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled_weight_decay=False, *,
                  foreach=None, maximize=False, capturable=False, differentiable=False):
         check_implementation("RAdam", differentiable)
         super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay,
                                       decoupled_weight_decay=decoupled_weight_decay, maximize=maximize))
-
-    def check(self, name, group):
-        for option in ("lr", "eps", "weight_decay"):
-            check_number(name, option, group[option])
-        check_pair(name, "betas", group["betas"], below=1.0)
 
     def rule(self, kernels, group, batch, hyper):
         kernels.radam(batch.arrays, batch.grads, batch.kept("exp_avg", zeros_like),

@@ -6,7 +6,7 @@ import numpy as np
 
 from minilayer.device import device_of, to_device
 from minilayer.functional import cat
-from minilayer.optim.checks import check_number, whole
+from minilayer.optim.checks import whole
 from minilayer.optim.optimizer import Optimizer
 from minilayer.state import enable_grad, no_grad
 from minilayer.tensor import Tensor
@@ -28,6 +28,7 @@ class LBFGS(Optimizer):
 
     Nocedal and Wright, "Numerical optimization", 2006, algorithms 7.4 and 3.5.
     """
+    AMOUNTS = ("lr", "tolerance_grad", "tolerance_change")
 
     def __init__(self, params, lr=1, max_iter=20, max_eval=None, tolerance_grad=1e-7, tolerance_change=1e-9,
                  history_size=100, line_search_fn=None):
@@ -40,8 +41,7 @@ class LBFGS(Optimizer):
             raise ValueError(f"LBFGS: expected all parameters in one group, got {len(self.param_groups)} groups")
 
     def check(self, name, group):
-        for option in ("lr", "tolerance_grad", "tolerance_change"):
-            check_number(name, option, group[option])
+        super().check(name, group)
         for option, least in (("max_iter", 0), ("max_eval", 0), ("history_size", 1)):
             whole(name, option, group[option], least)
         if group["line_search_fn"] not in (None, "strong_wolfe"):
@@ -139,15 +139,6 @@ class LBFGS(Optimizer):
         return q
 
     VECTORS, LISTS = ("d", "prev_flat_grad"), ("old_dirs", "old_stps")
-
-    def state_dict(self):
-        """As Optimizer.state_dict; the history is lists of arrays."""
-        state = {k: [to_device(x.array, "cpu") for x in v] if k in self.LISTS else
-                 to_device(v.array, "cpu") if k in self.VECTORS else list(v) if isinstance(v, list) else v
-                 for k, v in self.state.get(self.param_groups[0]["params"][0], {}).items()}
-        numbers = list(range(len(self.param_groups[0]["params"])))
-        group = {**{k: v for k, v in self.param_groups[0].items() if k != "params"}, "params": numbers}
-        return {"state": {0: state} if state else {}, "param_groups": [group]}
 
     def load_state_dict(self, state_dict):
         kept = self.state

@@ -25,6 +25,7 @@ class Muon(Optimizer):
     """
     STATE = ("momentum_buffer",)
     NEEDED = ("momentum_buffer",)
+    AMOUNTS = ("lr", "weight_decay", "momentum", "eps")
 
     def __init__(self, params, lr=1e-3, weight_decay=0.1, momentum=0.95, nesterov=True,
                  ns_coefficients=(3.4445, -4.775, 2.0315), eps=1e-7, ns_steps=5, adjust_lr_fn=None):
@@ -33,8 +34,7 @@ class Muon(Optimizer):
                                       adjust_lr_fn=adjust_lr_fn))
 
     def check(self, name, group):
-        for option in ("lr", "weight_decay", "momentum", "eps"):
-            check_number(name, option, group[option])
+        super().check(name, group)
         coefficients = group["ns_coefficients"]
         if not isinstance(coefficients, (tuple, list)):
             raise TypeError(f"{name}: expected ns_coefficients to be three numbers, got {coefficients!r}")

@@ -9,12 +9,13 @@ import numpy as np
 
 from minilayer._ext.dispatch import family
 from minilayer.device import contiguous, device_of, is_contiguous, to_device, zeros
-from minilayer.optim.checks import check_number
+from minilayer.optim.checks import check_number, check_pair
 from minilayer.state import enable_grad
 from minilayer.tensor import Tensor
 
 kernels = family("optimizer")
 indexing = family("indexing")
+COUNTS = ("step", "mu_product")     # entries of a state that are numbers
 
 
 class Batch:
@@ -34,13 +35,13 @@ class Batch:
         self.grads.append(p.grad.array)
 
     def kept(self, name, make=None) -> list:
-        """The states' arrays of that name; `make(parameter array)` makes those that are missing."""
+        """The arrays of the states' tensors of that name; `make(parameter array)` makes those that are missing."""
         found = self.lists.get(name)
         if found is None:
             for x, state in zip(self.arrays, self.states, strict=True):
                 if name not in state:
-                    state[name] = make(x)
-            found = self.lists[name] = [state[name] for state in self.states]
+                    state[name] = Tensor(make(x))
+            found = self.lists[name] = [state[name].array for state in self.states]
         return found
 
     def is_whole(self, params, states) -> bool:
@@ -71,20 +72,21 @@ def zeros_like(x):
 
 
 class Optimizer:
-    """The base of all optimisers. A subclass names the arrays it keeps in STATE, checks its options in `check`, and
-    updates a batch of parameters in `update`.
+    """The base of all optimisers. A subclass names the tensors it keeps in STATE and its options in AMOUNTS, checks others
+    in `check`, and updates a batch of parameters in `update`.
 
     params   the tensors to update, or dicts {"params": tensors, option: value, ...}, one a group
     defaults the options of a group that does not say otherwise
     """
     STATE: tuple = ()
     NEEDED: tuple = ()          # what the state of a parameter holds from its first step on
+    AMOUNTS: tuple = ("lr",)    # options that are numbers of 0 or more
     NUMBERS = 2                 # how many numbers of a step its kernel reads
 
     def __init__(self, params, defaults: dict):
         self.defaults = defaults
         self.param_groups: list[dict] = []
-        self.state: dict = {}           # parameter -> {"exp_avg": array, ...}
+        self.state: dict = {}           # parameter -> {"exp_avg": tensor, "step": number, ...}
         self._hyper: list = []          # a group's numbers of this step, where kernels read them
         self._whole: list = []          # the last step's Batch where it held all of a group
         name = type(self).__name__
@@ -131,7 +133,10 @@ class Optimizer:
 
     def check(self, name: str, group: dict) -> None:
         """Raise where an option of a group is wrong."""
-        check_number(name, "lr", group["lr"])
+        for option in self.AMOUNTS:
+            check_number(name, option, group[option])
+        if "betas" in group:        # the shares of the past in running means
+            check_pair(name, "betas", group["betas"], below=1.0)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, so that the next backward starts from none; with set_to_none=False fill them with 0."""
@@ -208,7 +213,7 @@ class Optimizer:
     def _explain(self, batch):
         """Raise where a gradient, or the state that was kept, does not fit its parameter."""
         for p, grad, state in zip(batch.arrays, batch.grads, batch.states, strict=True):
-            for name, x in [("a gradient", grad), *[(name, state[name]) for name in self.STATE if name in state]]:
+            for name, x in [("a gradient", grad), *[(name, state[name].array) for name in self.STATE if name in state]]:
                 if x.shape != p.shape or x.dtype != p.dtype or type(x) is not type(p):
                     raise ValueError(
                         f"{type(self).__name__}: expected {name} of shape {p.shape} and dtype {p.dtype} on "
@@ -218,18 +223,19 @@ class Optimizer:
     # ---- checkpoints ----
 
     def state_dict(self) -> dict:
-        """{"state": {i: {name: array or number}}, "param_groups": [options, "params": [i, ...]]}, parameter i being the
-        i-th of all groups. On the CPU the arrays are the live ones: the next step changes them."""
+        """PyTorch's layout: {"state": {i: {name: tensor}}, "param_groups": [options, "params": [i, ...]]}, parameter i
+        being the i-th of all groups. The tensors are the live ones: the next step changes them. A count, which `state`
+        keeps as the number that every step reads, is a 0-d tensor here, float64 so that none is rounded."""
         numbers = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
-        state = {numbers[id(p)]: {k: v if isinstance(v, (int, float)) else to_device(v, "cpu") for k, v in s.items()}
-                 for p, s in self.state.items() if s}
+        state = {numbers[id(p)]: {k: Tensor(np.array(float(v))) if k in COUNTS else list(v) if isinstance(v, list) else v
+                                  for k, v in s.items()} for p, s in self.state.items() if s}
         groups = [{**{k: v for k, v in g.items() if k != "params"}, "params": [numbers[id(p)] for p in g["params"]]}
                   for g in self.param_groups]
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Take over options and state (copies) from a `state_dict`, PyTorch's too. All is checked first: where this
-        raises, nothing has changed."""
+        """Take over options and state (copies) from a `state_dict`, PyTorch's too; NumPy arrays and numbers may stand for
+        its tensors. All is checked first: where this raises, nothing has changed."""
         name = f"{type(self).__name__}.load_state_dict"
         if not isinstance(state_dict, dict) or not isinstance(state_dict.get("state"), dict) \
                 or "param_groups" not in state_dict:
@@ -275,7 +281,7 @@ class Optimizer:
             raise ValueError(f"{who}: expected {name} of shape {p.shape}, the parameter's, got {array.shape}")
         if array.dtype.kind not in "fiub":
             raise ValueError(f"{who}: expected numbers in {name}, got {array.dtype}")
-        return to_device(np.array(array, p.array.dtype, order="C"), device_of(p.array))
+        return Tensor(to_device(np.array(array, p.array.dtype, order="C"), device_of(p.array)))
 
     def __repr__(self):
         groups = [", ".join([f"{len(g['params'])} parameters", *[f"{k}={v}" for k, v in g.items() if k != "params"]])

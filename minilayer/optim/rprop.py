@@ -1,6 +1,6 @@
 """Rprop: a step size for every value, which grows while the gradient keeps its sign and shrinks where it turns."""
 from minilayer.device import full
-from minilayer.optim.checks import check_implementation, check_number, check_pair
+from minilayer.optim.checks import check_implementation, check_pair
 from minilayer.optim.optimizer import CountingOptimizer, zeros_like
 
 
@@ -23,7 +23,7 @@ class Rprop(CountingOptimizer):
         super().__init__(params, dict(lr=lr, etas=etas, step_sizes=step_sizes, maximize=maximize))
 
     def check(self, name, group):
-        check_number(name, "lr", group["lr"])
+        super().check(name, group)
         check_pair(name, "etas", group["etas"])
         check_pair(name, "step_sizes", group["step_sizes"])
         if group["step_sizes"][0] > group["step_sizes"][1]:

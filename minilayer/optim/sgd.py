@@ -2,6 +2,7 @@
 from minilayer.device import empty_like
 from minilayer.optim.checks import check_implementation, check_number
 from minilayer.optim.optimizer import Optimizer, kernels
+from minilayer.tensor import Tensor
 
 
 class SGD(Optimizer):
@@ -15,6 +16,7 @@ class SGD(Optimizer):
     Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
     """
     STATE = ("momentum_buffer",)
+    AMOUNTS = ("lr", "momentum", "weight_decay")
 
     def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, *,
                  maximize=False, foreach=None, differentiable=False, fused=None):
@@ -23,8 +25,7 @@ class SGD(Optimizer):
                                       nesterov=nesterov, maximize=maximize))
 
     def check(self, name, group):
-        for option in ("lr", "momentum", "weight_decay"):
-            check_number(name, option, group[option])
+        super().check(name, group)
         check_number(name, "dampening", group["dampening"], low=-float("inf"))
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError(f"{name}: nesterov needs momentum above 0 and dampening 0, got momentum="
@@ -44,4 +45,4 @@ class SGD(Optimizer):
                              nesterov=group["nesterov"], maximize=group["maximize"])
         if momentum and first:
             for state, buffer in zip(batch.states, buffers, strict=True):
-                state["momentum_buffer"] = buffer
+                state["momentum_buffer"] = Tensor(buffer)

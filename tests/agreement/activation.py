@@ -3,7 +3,7 @@ import numpy as np
 
 from agreement.row import Each, Row
 
-BENDS = np.array([0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 3.0, -3.0, 6.0, 20.0, -20.0, 21.0, 100.0, -100.0, 1e4, -1e4, np.inf, -np.inf])
+BENDS = np.array([0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 3.0, -3.0, 6.0, 20.0, -20.0, 21.0, 100.0, -100.0, 1e4, -1e4, np.inf, -np.inf, np.nan])
 INPLACE = [False, True]
 
 

@@ -114,6 +114,8 @@ ROWS = [
           dict(p=[1, 2], margin=[1.0, 0.3], weight=[None, WEIGHT3], reduction=REDUCTION), samples=2),
     *both("MultiMarginLoss", "multi_margin_loss", lambda rng, o: (rng.standard_normal(3) * 0.3, np.array(rng.choice([0, 2]))),
           dict(p=[1, 2], margin=[1.0, 0.3], weight=[None, WEIGHT3], reduction=REDUCTION), samples=3, inert=ALIKE),
+    *both("MultiMarginLoss", "multi_margin_loss", lambda rng, o: (rng.choice(np.array([0.0, 0.5, -1.0, np.inf, -np.inf, np.nan]), (80, 3)), rng.integers(0, 3, 80)),
+          dict(p=[1, 2], weight=[None, np.array([0.0, 1.0, 2.0])], reduction=["none"]), only=dict(margin="other row", reduction="other row")),
     *both("SoftMarginLoss", "soft_margin_loss", lambda rng, o: (rng.standard_normal((4, 3)) * 9, signs(rng, 4, 3)),
           dict(reduction=REDUCTION)),
     *both("MarginRankingLoss", "margin_ranking_loss", lambda rng, o: (*pair(rng, o), signs(rng, 4, 3)),

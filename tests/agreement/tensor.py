@@ -82,6 +82,10 @@ TWO = [
     *plain("floor_divide", pair((3, 4), (4,)), grads=False),
     *plain("fmax fmin", lambda rng, o: (*with_nan(rng, o), rng.standard_normal((4, 6)))),
     *plain("maximum minimum fmax fmin", lambda rng, o: (np.array([1.0, 2.0, 3.0]), np.array([1.0, 5.0, 0.0]))),
+    *plain("bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift",
+           lambda rng, o: (rng.integers(-99, 100, (3, 4)), rng.integers(-2, 66, (4,)))),
+    *plain("bitwise_and bitwise_or bitwise_xor", lambda rng, o: (rng.random((3, 4)) < 0.5, rng.random(4) < 0.5)),
+    *plain("bitwise_not", whole(3, 4)),
     *plain("fmod remainder floor_divide maximum fmax", lambda rng, o: (rng.integers(-9, 10, (3, 4)), rng.integers(1, 5, (4,)))),
     *plain("add sub subtract", pair((3, 4), (4,)), dict(alpha=[1, 0.5])),
     Row("torch.rsub", dict(alpha=[1, 0.5]), pair((3, 4), (4,))),
@@ -101,6 +105,40 @@ TWO = [
     Row("torch.where", {}, lambda rng, o: (rng.random((3, 4)) < 0.5, rng.standard_normal((3, 1)), rng.standard_normal(4))),
     Row("torch.where", {}, lambda rng, o: (rng.random((3, 4)) < 0.5,), only=dict(input="given by the row", other="given by the row")),
     Row("Tensor.where", {}, lambda rng, o: (rng.standard_normal((3, 4)), rng.random((3, 4)) < 0.5, rng.standard_normal(4))),
+]
+
+# Where conventions differ: zeros of both signs, kinks, infinities, NaN. Tiled, because PyTorch's own answers to a NaN may
+# be others in the last few elements of an array, which it computes one by one, than in the vectors before them.
+POINTS = np.array([0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -3.0, 40.0, -40.0, 1e4, -1e4, 1e-30, -1e-30, INF, -INF, np.nan])
+
+
+def at_points(rng, o):
+    return (np.tile(POINTS, 64),)
+
+
+def point_pairs(rng, o):
+    return tuple(np.tile(x.reshape(-1), 2) for x in np.meshgrid(POINTS[:-5].tolist() + [INF, -INF, np.nan], POINTS[:8].tolist() + [INF, -INF, np.nan]))
+
+
+def odd_lines(rng, o):
+    """Lines of all kinds of mixtures: finite, all zero, with one infinity, two of one sign or of both, with NaN."""
+    return (np.concatenate([rng.standard_normal((4, 5)), np.zeros((1, 5)), np.full((1, 5), -INF), np.full((1, 5), np.nan),
+                            rng.choice(np.array([0.0, 1.0, -2.0, INF, -INF, np.nan]), (40, 5), p=[0.15, 0.3, 0.25, 0.1, 0.1, 0.1])]),)
+
+
+AT_POINTS = [
+    *plain("abs neg sign square exp expm1 sin cos tanh sigmoid erf erfc tan atan sinh cosh asinh exp2 isnan isinf isfinite logical_not deg2rad rad2deg signbit frac isposinf "
+           "isneginf sinc log log1p log2 log10 sqrt rsqrt reciprocal lgamma acosh asin acos atanh erfinv floor ceil trunc", at_points), Row("torch.relu", {}, at_points, only=dict(inplace="torch.relu has none")),
+    *plain("sgn digamma", at_points, grads=False), Row("torch.round", {}, at_points, only=dict(decimals="other row")),
+    Row("torch.logit", dict(eps=[None, 0.2, 0.0, -1.0]), at_points), Row("torch.nan_to_num", {}, at_points, only=dict.fromkeys(("nan", "posinf", "neginf"), "other row")),
+    Row("torch.clamp", dict(min=[None, -0.5, 1.0, -INF, np.nan], max=[None, 0.5, INF, np.nan]), at_points),
+    *plain("maximum minimum fmax fmin atan2 hypot logaddexp logaddexp2 remainder eq ne lt le gt ge logical_and logical_or logical_xor mul true_divide pow xlogy clamp_min clamp_max fmod", point_pairs),
+    *plain("copysign", point_pairs, grads=False),                       # (PyTorch's slope is NaN at an infinity)
+    Row("torch.div", dict(rounding_mode=[None, "floor", "trunc"]), point_pairs), *plain("floor_divide heaviside", point_pairs, grads=False),
+    Row("torch.clamp", {}, lambda rng, o: (*point_pairs(rng, o), rng.choice(POINTS, 11 * 15 * 2)), only=dict(min="a tensor", max="a tensor")),
+    *plain("sum mean logsumexp logcumsumexp cumsum amax amin max min cummax var std softmax log_softmax", odd_lines, call=lambda f, x, o: f(x[0], 1),
+           only=dict.fromkeys(("dim", "keepdim", "dtype", "unbiased", "correction"), "other row")),
+    Row("torch.norm", dict(p=[0, 1, 2, 3, INF, -INF]), odd_lines, call=lambda f, x, o: f(x[0], o["p"], 1), only=dict.fromkeys(("dim", "keepdim", "dtype"), "other row")),
 ]
 
 DIMS = dict(dim=[0, -1, 1], keepdim=BOTH)
@@ -123,7 +161,8 @@ REDUCTIONS = [
     Row("torch.norm", dict(p=["fro", 1, 2, 3, 0.5, -1, 0, INF, -INF], dim=[None, 0, (0, 1), -1], keepdim=BOTH), lambda rng, o: (off_zero(rng, (3, 4)),), only=dict(dtype="as sum's")),
     Row("torch.norm", dict(p=[1, 2, 3, 0.5]), lambda rng, o: (np.array([[0.0, 0.0], [0.0, 1.5], [1.0, 0.0]]),), call=lambda f, x, o: f(x[0], o["p"], 1), only=dict.fromkeys(("dim", "keepdim", "dtype"), "other row")),
     Row("torch.dist", dict(p=[1, 2, 3, INF]), pair((3, 4), (3, 4))),
-    Row("torch.cdist", dict(p=[1.0, 2.0, 3.0, INF]), pair((2, 5, 4), (2, 3, 4)), only=dict(compute_mode="a choice of PyTorch's implementations")),
+    Row("torch.cdist", dict(p=[0.0, 1.0, 2.0, 3.0, INF]), pair((2, 5, 4), (2, 3, 4)), only=dict(compute_mode="a choice of PyTorch's implementations")),
+    Row("torch.cdist", {}, lambda rng, o: (*odd_lines(rng, o), rng.integers(-2, 2, (4, 5)) * 1.0), call=lambda f, x, o: f(*x, 0.0), only=dict.fromkeys(("p", "compute_mode"), "other row")),
     Row("torch.logsumexp", dict(dim=[0, (0, 2), -1], keepdim=BOTH), CUBE),
     Row("torch.count_nonzero", dict(dim=[None, 0, (0, 1)]), whole(3, 4, low=0, high=2)),
     Row("torch.diff", dict(n=[1, 2], dim=[0, -1], prepend=[None], append=[None]), X, only=dict(prepend="other row", append="other row")),
@@ -144,10 +183,12 @@ SORTED = [
     Row("torch.topk", dict(k=[1, 3], dim=[0, -1], largest=BOTH, sorted=[True]), normal(5, 60), only=dict(sorted="unsorted is any order")),
     Row("torch.topk", dict(k=[0, 20, 60], dim=[-1], largest=BOTH, sorted=[True]), normal(5, 60), only=dict(sorted="unsorted is any order", dim="other row")),
     Row("torch.kthvalue", dict(k=[1, 3], dim=[0, 1], keepdim=BOTH), CUBE),
-    *plain("median nanmedian", normal(4, 5, 6), DIMS), *plain("median nanmedian", CUBE, only=dict(dim="all", keepdim="all")),
+    *plain("median nanmedian", normal(4, 5, 6), DIMS), *plain("median nanmedian", CUBE, only=dict(dim="all", keepdim="all")), *plain("median nanmedian", ties, only=dict(dim="all", keepdim="all")),
+    *plain("median nanmedian", with_nan, only=dict(dim="all", keepdim="all")),
     *plain("median nanmedian", with_nan, dict(dim=[1], keepdim=BOTH), call=lambda f, x, o: f(x[0], 1, o["keepdim"])[0], only=dict(dim="other row")),
     Row("torch.mode", dict(dim=[0, 1, -1], keepdim=BOTH), lambda rng, o: (rng.integers(0, 3, (3, 7, 4)).astype(float),)),
     *plain("quantile nanquantile", CUBE, dict(q=[0.0, 0.3, 1.0], interpolation=["linear", "lower", "higher", "midpoint", "nearest"], dim=[None, 0, 1, -1], keepdim=BOTH)),
+    *plain("quantile nanquantile", odd_lines, dict(q=[0.3, 0.5], interpolation=["linear", "midpoint"]), call=lambda f, x, o: f(x[0], o["q"], 1, interpolation=o["interpolation"]), only=dict.fromkeys(("dim", "keepdim"), "other row")),
     *plain("quantile nanquantile", with_nan, grads=False, options=dict(q=[0.3], interpolation=["linear"], dim=[None, 0, 1], keepdim=BOTH), only=dict(q="other row", interpolation="other row")),
     *plain("quantile nanquantile", lambda rng, o: (rng.standard_normal((2, 3, 4)), np.array([0.1, 0.5, 0.9])), dict(dim=[None, 0, 1, -1], keepdim=BOTH), grads=False,
            call=lambda f, x, o: f(x[0], x[1], **o), only=dict(interpolation="other row")),
@@ -244,10 +285,10 @@ INDEXED = [
     Row("torch.scatter_reduce", dict(dim=[0, 1], reduce=["sum", "prod", "mean", "amax", "amin"], include_self=BOTH), placed, call=by_dim, only=dict(index="given by the row", src="given by the row"), samples=2),
     Row("torch.scatter_reduce", dict(dim=[0, 1], reduce=["sum", "prod", "amax", "amin"], include_self=BOTH), lambda rng, o: tuple(x if x.dtype == np.int64 else np.round(x) for x in placed(rng, o)), call=by_dim, only=dict(index="given by the row", src="given by the row"), samples=3),
     Row("torch.index_select", dict(dim=[0, 1]), lambda rng, o: (rng.standard_normal((4, 5)), np.array([2, 0, 2])), call=by_dim, only=dict(index="given by the row")), Row("torch.index_add", dict(dim=[0, 1], alpha=[1, 0.5]), sliced, call=by_dim, only=dict(index="given by the row", source="given by the row")),
-    Row("torch.index_copy", dict(dim=[0, 1]), apart_slices, call=by_dim, only=dict(index="given by the row", source="given by the row")), Row("torch.index_fill", dict(dim=[0, 1], value=[0.5, 2]), lambda rng, o: (rng.standard_normal((4, 4)), np.array([2, 0, 2])), call=lambda f, x, o: f(x[0], o["dim"], x[1], o["value"]), only=dict(index="given by the row")),
+    Row("torch.index_copy", dict(dim=[0, 1]), apart_slices, call=by_dim, only=dict(index="given by the row", source="given by the row")), Row("torch.index_fill", dict(dim=[0, 1], value=[0.5, 2]), lambda rng, o: (rng.standard_normal((4, 4)), np.array([2, 0, -1])), call=lambda f, x, o: f(x[0], o["dim"], x[1], o["value"]), only=dict(index="given by the row")),
     Row("torch.index_reduce", dict(dim=[0, 1], reduce=["prod", "mean", "amax", "amin"], include_self=BOTH), sliced, call=by_dim, only=dict(index="given by the row", source="given by the row")),
     Row("torch.index_put", dict(accumulate=BOTH), lambda rng, o: (rng.standard_normal((4, 5)), [np.array([0, 2, 1]), np.array([1, 1, 4])], rng.standard_normal(3)), call=lambda f, x, o: f(x[0], tuple(x[1]), x[2], **o)),
-    Row("torch.take", {}, lambda rng, o: (rng.standard_normal((4, 5)), rng.integers(-20, 20, (3, 4)))), Row("torch.take_along_dim", dict(dim=[0, None]), lambda rng, o: (rng.standard_normal((4, 5)), rng.integers(0, 4, (3, 1))), call=lambda f, x, o: f(*x, **o)),
+    Row("torch.take", {}, lambda rng, o: (rng.standard_normal((4, 5)), rng.integers(-20, 20, (3, 4)))), Row("torch.take_along_dim", dict(dim=[0, None]), lambda rng, o: (rng.standard_normal((4, 5)), rng.integers(0 if o["dim"] is None else -4, 4, (3, 1))), call=lambda f, x, o: f(*x, **o)),
     Row("torch.masked_select", {}, lambda rng, o: (rng.standard_normal((4, 5)), rng.random((4, 5)) < 0.5)), Row("torch.masked_fill", dict(value=[0.5, -INF]), lambda rng, o: (rng.standard_normal((4, 5)), rng.random(5) < 0.5)),
     Row("torch.masked_scatter", {}, lambda rng, o: (rng.standard_normal((4, 5)), rng.random((4, 5)) < 0.5, rng.standard_normal(30))), Row("torch.nonzero", dict(as_tuple=BOTH), whole(3, 4, low=0, high=2)), Row("torch.argwhere", {}, whole(3, 4, low=0, high=2)),
     Row("functional.one_hot", dict(num_classes=[-1, 9]), whole(3, 4, low=0, high=5)),
@@ -283,4 +324,4 @@ LINALG = [
     Row("linalg.diagonal", dict(offset=[0, 1], dim1=[-2, 0], dim2=[-1, 1]), normal(2, 3, 4), valid=lambda o: (o["dim1"], o["dim2"]) != (-2, 1)),
 ]
 
-ROWS = [*LINALG, *ELEMENTWISE, *TWO, *REDUCTIONS, *SORTED, *PRODUCTS, *SHAPES, *INDEXED, *IN_PLACE, *OTHERS]
+ROWS = [*LINALG, *ELEMENTWISE, *TWO, *AT_POINTS, *REDUCTIONS, *SORTED, *PRODUCTS, *SHAPES, *INDEXED, *IN_PLACE, *OTHERS]

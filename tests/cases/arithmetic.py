@@ -6,6 +6,7 @@ import numpy as np
 import minilayer as ml
 from cases.base import (
     BIG,
+    INTS,
     NUMBERS,
     SHAPES,
     ErrorCase,
@@ -49,6 +50,20 @@ def exponent(rng, shape, dtype):
     if np.dtype(dtype).kind == "f":
         return np.where(rng.random(shape) < 0.3, few(rng, shape, dtype), normal(rng, shape, dtype)).astype(dtype)
     return np.asarray(rng.integers(0 if np.dtype(dtype).kind == "u" else -3, 6, shape)).astype(dtype)
+
+
+def wide(rng, shape, dtype):
+    """Integers of every size, and some of them near 0."""
+    bounds = np.iinfo(dtype)
+    x = rng.integers(bounds.min, bounds.max, shape, dtype, endpoint=True)
+    return np.where(rng.random(shape) < 0.3, np.asarray(rng.integers(0, 5, shape)).astype(dtype), x)
+
+
+def shift(rng, shape, dtype):
+    """Counts of bits to shift by: some negative where there is a sign, some beyond the last bit."""
+    bits = 8 * np.dtype(dtype).itemsize
+    x = rng.integers(0 if np.dtype(dtype).kind == "u" else -2, bits + 3, shape)
+    return np.where(rng.random(shape) < 0.1, np.iinfo(dtype).max, x).astype(dtype)
 
 
 def one_exponent(rng, dtype):
@@ -116,6 +131,12 @@ KERNELS = [
     *[KernelCase("arithmetic", name, binary(few, few, y_dtype="bool"), outs=(2,), strided=(0, 1, 2),
                  dtypes=(*NUMBERS, "bool"), special=True)
       for name in ("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor")],
+    *[KernelCase("arithmetic", f"bitwise_{name}", binary(wide, wide), outs=(2,), strided=(0, 1, 2), dtypes=INTS, bound=0)
+      for name in ("and", "or", "xor")],
+    *[KernelCase("arithmetic", f"bitwise_{name}", binary(), outs=(2,), strided=(0, 1, 2), dtypes=("bool",), bound=0)
+      for name in ("and", "or", "xor")],
+    *[KernelCase("arithmetic", f"bitwise_{name}_shift", binary(wide, shift), outs=(2,), strided=(0, 1, 2), dtypes=INTS, bound=0)
+      for name in ("left", "right")],
     KernelCase("arithmetic", "where", where_samples, outs=(3,), strided=(0, 1, 2, 3), dtypes=(*NUMBERS, "bool"),
                bound=0, special=True),
     KernelCase("arithmetic", "where_backward", where_backward_samples, outs=(2, 3), strided=(0, 1, 2, 3), bound=0),
@@ -149,9 +170,16 @@ OPS = [
                                                     arithmetic.logical_xor)],
            pairs(few, few), op=("arithmetic.LogicalAnd", "arithmetic.LogicalOr", "arithmetic.LogicalXor"),
            differentiable=False),
+    OpCase("bitwise", lambda a, b: (a & b, a | b, a ^ b, ~a, a << b, a >> b, a & 5, 5 ^ a), lambda rng: [
+        (wide(rng, a, dtype), shift(rng, b, dtype)) for a, b in BROADCASTS for dtype in INTS],
+        op=tuple(f"arithmetic.{name}" for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor", "LeftShift", "RightShift")),
+        differentiable=False, low=False),
+    OpCase("bitwise of bools", lambda a, b: (a & b, a | b, a ^ b, ~a, a & True, a | 1), lambda rng: [
+        (normal(rng, a, "bool"), normal(rng, b, "bool")) for a, b in BROADCASTS],
+        op=tuple(f"arithmetic.{name}" for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")), differentiable=False, low=False),
     OpCase("rounded division",
            lambda a, b: (a // b, *[arithmetic.div(a, b, rounding_mode=mode) for mode in ("floor", "trunc")]), off_whole,
-           op=("arithmetic.FloorDivide", "arithmetic.TruncDivide"), differentiable=False),
+           op=("arithmetic.FloorDivide", "arithmetic.TruncDivide"), second=True),
     OpCase("compositions", lambda a, b: (arithmetic.addcmul(a, b, b, value=0.5), arithmetic.addcdiv(a, b, b + 9.0), arithmetic.lerp(a, b, 0.2), arithmetic.lerp(a, b, 0.7), arithmetic.lerp(a, b, a.sigmoid()), arithmetic.rsub(a, b),
                                         a.clamp(b, b + 1.0)), lambda rng: [(normal(rng, (3, 4)), normal(rng, (4,)))], op=("arithmetic.Add", "arithmetic.Where"), second=True),
     OpCase("float_power", lambda a, b: arithmetic.float_power(a, b), lambda rng: [(positive(rng, (3, 4)), normal(rng, (4,)))], op="arithmetic.Pow", second=True, low=False),

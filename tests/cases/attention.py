@@ -182,6 +182,7 @@ ERRORS = [
               "attn_mask=None with is_causal=True"),
     ErrorCase(f"{S}: dropout above 1", sdpa(*SAME, dropout_p=1.5), ValueError, r"probability dropout_p in \[0, 1\]"),
     ErrorCase(f"{S}: dropout no number", sdpa(*SAME, dropout_p="0.1"), TypeError, "dropout_p to be a number"),
+    ErrorCase(f"{S}: scale too large", sdpa(*SAME, scale=10**400), ValueError, "scale below"),
     ErrorCase(f"{S}: scale no number", sdpa(*SAME, scale="big"), TypeError, "scale to be a number"),
     ErrorCase(f"{S}: groups that do not divide", sdpa((4, 2, 3), (3, 2, 3), (3, 2, 3), enable_gqa=True), ValueError,
               "the query's 4 heads to be a multiple of the key's"),
@@ -200,6 +201,9 @@ ERRORS = [
               r"key_padding_mask of shape \(batch, keys\) = \(2, 3\)"),
     ErrorCase(f"{M}: causal without a mask", mha(*SEQ, is_causal=True), ValueError, "is_causal=True says that attn_mask"),
     ErrorCase(f"{P}: features", forward((3, 2, 5), *SEQ[1:]), ValueError, "embed_dim_to_check"),
+    *(ErrorCase(f"{P}: {heads} heads", lambda h=heads: F.multi_head_attention_forward(
+        *[ml.ones(3, 2, 6)] * 3, 6, h, ml.ones(18, 6), None, None, None, False, 0.0, ml.ones(6, 6), None), error, "num_heads")
+      for heads, error in ((0, ValueError), (-2, ValueError), (2.0, TypeError), (True, TypeError))),
     ErrorCase(f"{P}: no weight", forward(*SEQ, in_proj_weight=None), ValueError, "expected in_proj_weight with"),
     ErrorCase(f"{P}: no separate weights", forward(*SEQ, use_separate_proj_weight=True), ValueError, "q_, k_ and v_proj"),
     ErrorCase(f"{P}: uneven heads", lambda: F.multi_head_attention_forward(
@@ -210,6 +214,16 @@ ERRORS = [
               static_k=ml.ones(4, 3, 3)), ValueError, "cannot be added to static"),
     ErrorCase(f"{P}: static shape", forward(*SEQ, static_v=ml.ones(3, 3, 3)), ValueError, "static_v of shape"),
     ErrorCase(f"{P}: static lengths", forward(*SEQ, static_v=ml.ones(4, 5, 3)), ValueError, "as many static values"),
+    *(ErrorCase(f"{name}: {what}", lambda call=call, cls=cls: call(cls), error, f"{name}: .*{match}")
+      for name, cls in (("SinusoidalPositions", ml.SinusoidalPositions), ("RotaryPositions", ml.RotaryPositions))
+      for what, call, error, match in (
+        ("no features", lambda cls: cls(0), ValueError, ">= 1, got 0"),
+        ("no places", lambda cls: cls(6, 0), ValueError, "max_len >= 1"),
+        ("a base too large", lambda cls: cls(6, base=10**400), ValueError, "base to be a number above 1"),
+        ("integers", lambda cls: cls(6, dtype="int64"), TypeError, "dtype float32 or float64, got int64"),
+        ("an array", lambda cls: cls(6)(np.ones((3, 6))), TypeError, "expected a tensor, got ndarray"),
+        ("half a start", lambda cls: cls(6)(ml.ones(2, 3, 6), 0.5), TypeError, "start to be an integer, got 0.5"),
+        ("a start below 0", lambda cls: cls(6)(ml.ones(2, 3, 6), -1), ValueError, "start >= 0, got -1"))),
     ErrorCase("SinusoidalPositions: features", lambda: ml.SinusoidalPositions(6)(ml.ones(2, 3, 5)), ValueError,
               r"\(N, T, 6\)"),
     ErrorCase("SinusoidalPositions: too long", lambda: ml.SinusoidalPositions(6, 4)(ml.ones(2, 3, 6), 2), ValueError,
@@ -220,6 +234,8 @@ ERRORS = [
     ErrorCase("rotary: odd", lambda: F.rotary(ml.ones(2, 3), ml.ones(2, 1), ml.ones(2, 1)), ValueError, "with D even"),
     ErrorCase("rotary: other lengths", lambda: F.rotary(ml.ones(2, 4), ml.ones(3, 2), ml.ones(2, 2)), ValueError,
               r"cosine of shape \(T, D/2\) = \(2, 2\)"),
+    ErrorCase("rotary: a cosine to learn", lambda: F.rotary(ml.ones(2, 4), ml.ones(2, 2).requires_grad_(), ml.ones(2, 2)),
+              RuntimeError, "cosine and sine that need no gradient"),
     ErrorCase("RotaryPositions: odd", lambda: ml.RotaryPositions(5), ValueError, "turn in pairs"),
     ErrorCase("RotaryPositions: features", lambda: ml.RotaryPositions(6)(ml.ones(2, 3, 4)), ValueError, r"\(..., T, 6\)"),
     ErrorCase("RotaryPositions: too long", lambda: ml.RotaryPositions(6, 4)(ml.ones(2, 5, 6)), ValueError, "max_len=4"),
@@ -228,6 +244,12 @@ ERRORS = [
               "expected a key tensor"),
     ErrorCase("KeyValueCache: lengths", lambda: ml.KeyValueCache(4).append(ml.ones(1, 2), ml.ones(2, 2)), ValueError,
               "as many values as keys"),
+    ErrorCase("KeyValueCache: batches", lambda: ml.KeyValueCache(4).append(ml.ones(2, 1, 2), ml.ones(3, 1, 2)), ValueError,
+              "of the same batch and heads"),
+    ErrorCase("KeyValueCache: another batch", lambda: [c := ml.KeyValueCache(4), c.append(ml.ones(2, 1, 2), ml.ones(2, 1, 2)),
+              c.append(ml.ones(1, 1, 2), ml.ones(1, 1, 2))], ValueError, r"expected shape \(2, 1, 2\) as before, got \(1, 1, 2\)"),
+    ErrorCase("KeyValueCache: another dtype", lambda: [c := ml.KeyValueCache(4), c.append(ml.ones(1, 2), ml.ones(1, 2)),
+              c.append(ml.ones(1, 2), ml.ones(1, 2).double())], TypeError, "float32 on cpu as before, got float64 on cpu"),
     ErrorCase("KeyValueCache: full", lambda: ml.KeyValueCache(4).append(ml.ones(5, 2), ml.ones(5, 2)), ValueError,
               r"at most 4 places, got 0 \+ 5"),
     ErrorCase("KeyValueCache: another shape", lambda: [c := ml.KeyValueCache(4), c.append(ml.ones(1, 2), ml.ones(1, 2)),

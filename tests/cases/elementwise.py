@@ -114,6 +114,8 @@ OPS = [
     row("gelu", "Gelu"),
     OpCase("gelu tanh", lambda x: elementwise.gelu(x, approximate="tanh"), each_shape(normal), op="elementwise.Gelu",
            second=True),
+    OpCase("clamp between tensors", lambda x, a: [elementwise.clamp(x, *bounds) for bounds in ((a, a + 0.5), (a, None), (None, a), (a, a - 0.5), (a, 0.9))],
+           lambda rng: [(normal(rng, (3, 4)), normal(rng, (4,)))], op="elementwise.ClampBetween", second=True),
     OpCase("clamp", lambda x: [elementwise.clamp(x, *bounds) for bounds in ((-0.45, 0.7), (0.2, None), (None, 0.2))],
            each_shape(between_whole), op="elementwise.Clamp", second=True),
     row("sign", "Sign", off_zero), row("floor", "Floor", between_whole), row("ceil", "Ceil", between_whole),

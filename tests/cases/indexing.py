@@ -142,13 +142,13 @@ OPS = [
     OpCase("masked_select", lambda x, m: indexing.masked_select(x, m), lambda rng: [(normal(rng, (3, 4)), normal(rng, (4,), "bool"))],
            op="indexing.Take", second=True),
     OpCase("scatter_reduce", lambda x, i, v: [indexing.scatter_reduce(x, 1, i, v, r, include_self=s) for r in ("sum", "prod", "mean", "amax", "amin") for s in (True, False)],
-           lambda rng: [(distinct(rng, (3, 4)) + 0.03, rng.integers(0, 4, (3, 6)), distinct(rng, (3, 6)) + 0.05)], op=("indexing.Combine", "indexing.Spread"), second=True),
+           lambda rng: [(distinct(rng, (3, 4)) + 0.03, rng.integers(0, 4, (3, n)), distinct(rng, (3, n)) + 0.05) for n in (6, 4)], op=("indexing.Combine", "indexing.Spread"), second=True),
     OpCase("scatter_reduce of zeros", lambda x, i, v: indexing.scatter_reduce(x, 0, i, v, "prod"), lambda rng: [(np.array([0.0, 2.0, 3.0]), np.array([0, 1, 1, 2, 2]), np.array([1.5, 0.0, 2.0, 0.0, 0.0]))],
            op="indexing.Combine"),
     OpCase("index_add and its like", lambda x, i, v: mix(indexing.index_add(x, 1, i, v, alpha=0.5), indexing.index_copy(x, 1, i, v), indexing.index_fill(x, 1, i, 2.0), indexing.index_reduce(x, 1, i, v, "amax"),
                                                       indexing.index_put(x, (slice(None), i), v), indexing.index_put(x, (i, i), v[0], True), indexing.masked_scatter(x, x.detach() > 0, v.repeat(1, 3))),
            lambda rng: [(distinct(rng, (3, 4)) + 0.03, np.array([2, 0]), distinct(rng, (3, 2)) + 0.05)], op=("indexing.Spread", "indexing.Put", "indexing.Combine"), second=True),
-    OpCase("take", lambda x, i: (indexing.take(x, i), indexing.take_along_dim(x, i.clamp(min=0), 1), indexing.take_along_dim(x, i.clamp(min=0))), lambda rng: [(normal(rng, (3, 4)), np.array([[1, -2, 3]]))], op="indexing.Take", second=True),
+    OpCase("take", lambda x, i: (indexing.take(x, i), indexing.take_along_dim(x, i, 1), indexing.take_along_dim(x, i.clamp(min=0))), lambda rng: [(normal(rng, (3, 4)), np.array([[1, -2, 3]]))], op="indexing.Take", second=True),
     OpCase("in place", lambda x, v: mix((x * 1.0).tanh_(), (x * 1.0).log1p_().sin_(), (x * 1.0).lerp_(v, 0.3), (x * 1.0)[1:].exp2_()), lambda rng: [(abs(normal(rng, (3, 4))) + 0.5, normal(rng, (4,)))], op="indexing.Copy", second=True),
 ]
 
@@ -166,10 +166,11 @@ for _n, _more in (("index_add", (ml.ones(3, 1),)), ("index_copy", (ml.ones(3, 1)
     ERRORS += [
         ErrorCase(f"{_n}: a list", at(_n, [1.0], 0, _one, *_more), TypeError, f"{_n}: expected a tensor"), ErrorCase(f"{_n}: an axis that is not there", at(_n, GRID, 2, _one, *_more), IndexError, f"{_n}: expected dim"),
         ErrorCase(f"{_n}: a float index", at(_n, GRID, 1, ml.ones(1), *_more), TypeError, f"{_n}: expected a 1-d int64 or int32"), ErrorCase(f"{_n}: beyond the end", at(_n, GRID, 1, ml.tensor([4]), *_more), IndexError, f"{_n}: .*4"),
-        ErrorCase(f"{_n}: from the end", at(_n, GRID, 1, ml.tensor([-1]), *_more), IndexError, f"{_n}: index -1"), ErrorCase(f"{_n}: no tensor as index", at(_n, GRID, 1, [0], *_more), TypeError, "got list"),
+        ErrorCase(f"{_n}: before the start", at(_n, GRID, 1, ml.tensor([-5]), *_more), IndexError, f"{_n}: .*-5"), ErrorCase(f"{_n}: no tensor as index", at(_n, GRID, 1, [0], *_more), TypeError, "got list"),
     ]
     if _n != "index_fill":
-        ERRORS += [ErrorCase(f"{_n}: a source of another shape", at(_n, GRID, 1, _one, ml.ones(3, 2), *_more[1:]), ValueError, rf"{_n}: expected a source of shape \(3, 1\)"),
+        ERRORS += [ErrorCase(f"{_n}: from the end", at(_n, GRID, 1, ml.tensor([-1]), *_more), IndexError, f"{_n}: index -1"),
+                   ErrorCase(f"{_n}: a source of another shape", at(_n, GRID, 1, _one, ml.ones(3, 2), *_more[1:]), ValueError, rf"{_n}: expected a source of shape \(3, 1\)"),
                    ErrorCase(f"{_n}: a number as source", at(_n, GRID, 1, _one, 1.0, *_more[1:]), TypeError, f"{_n}: expected a tensor")]
 ERRORS += [
     ErrorCase("index_add: another type", at("index_add", GRID, 1, ml.tensor([0]), ml.ones(3, 1, dtype="float64")), TypeError, "in x's float32, got float64"), ErrorCase("index_fill: many values", at("index_fill", GRID, 1, ml.tensor([0]), GRID), ValueError, "0-d tensor as value"),
@@ -179,6 +180,12 @@ ERRORS += [
     ErrorCase("index_put: a list", at("index_put", [1.0], (PLACES,), 1.0), TypeError, "index_put: expected a tensor"), ErrorCase("index_put: floats", at("index_put", GRID, (GRID,), 1.0), IndexError, "integers or bools"), ErrorCase("index_put: beyond the end", at("index_put", GRID, (ml.tensor([3]),), GRID[0], True), IndexError, "index_put: .*3"),
     ErrorCase("take: a float index", at("take", GRID, GRID), TypeError, "take: expected an int64"), ErrorCase("take: a list", at("take", [1.0], PLACES), TypeError, "take: expected a tensor"), ErrorCase("take: beyond the end", at("take", GRID, ml.tensor([12])), IndexError, "12"),
     ErrorCase("take_along_dim: a float index", at("take_along_dim", GRID, GRID, 0), TypeError, "take_along_dim: expected an int64"), ErrorCase("take_along_dim: a list", at("take_along_dim", [1.0], PLACES, 0), TypeError, "take_along_dim: expected a tensor"),
+    *[ErrorCase(f"{_n}: src of another type", at(_n, GRID, 0, PLACES, GRID.double()), TypeError, f"{_n}: expected src as a tensor in x's float32, got float64")
+      for _n in ("scatter", "scatter_add")],
+    ErrorCase("scatter_add: a number", at("scatter_add", GRID, 0, PLACES, 1.0), TypeError, "scatter_add: expected src as a tensor in x's float32, got float"),
+    *[ErrorCase(f"{_n}_: an expanded tensor", lambda n=_n, a=args: getattr(ml.zeros(1, 4).expand(3, 4), n + "_")(*a), RuntimeError,
+                f"{_n}_: expected one memory place an element")
+      for _n, *args in (("scatter", 0, PLACES, 1.0), ("index_add", 0, ml.tensor([0]), ml.ones(1, 4)), ("masked_fill", GRID > 0, 1.0))],
     ErrorCase("take_along_dim: another rank", at("take_along_dim", GRID, ml.tensor([0]), 0), ValueError, "indices of 2 dimensions"), ErrorCase("masked_scatter: a mask of numbers", at("masked_scatter", GRID, GRID, GRID), TypeError, "bool tensor as mask, got float32"),
     ErrorCase("masked_scatter: another type", at("masked_scatter", GRID, GRID > 0, ml.ones(12, dtype="float64")), TypeError, "in x's float32"), ErrorCase("masked_scatter: too few", at("masked_scatter", GRID, GRID > 0, ml.ones(3)), ValueError, "at least 12 elements"),
     ErrorCase("masked_scatter: a list", at("masked_scatter", [1.0], GRID > 0, GRID), TypeError, "masked_scatter: expected a tensor"), ErrorCase("isin: no tensor", at("isin", 1, 2), TypeError, "isin: expected at least one tensor"),

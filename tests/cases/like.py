@@ -26,6 +26,22 @@ ERRORS += [
     ErrorCase("multinomial: another generator", at("multinomial", W, 1, rng=3), TypeError, "multinomial: expected rng"), ErrorCase("new_zeros: half a size", on("new_zeros", 1.5), TypeError, "new_zeros: expected sizes"), ErrorCase("new_ones: below 0", on("new_ones", -1), ValueError, "new_ones: expected sizes of 0"),
     ErrorCase("normal_: integers", lambda: ml.arange(3).normal_(), TypeError, "normal_: expected a float32"), ErrorCase("random_: nothing between", on("random_", 3, 3), ValueError, "random_: expected from < to"), ErrorCase("exponential_: no rate", on("exponential_", 0), ValueError, "lambd above 0"),
     ErrorCase("geometric_: never", on("geometric_", 0), ValueError, r"p in \(0, 1\)"), ErrorCase("fill_diagonal_: a vector", on("fill_diagonal_", 1.0), ValueError, "fill_diagonal_: expected a matrix"), ErrorCase("unsqueeze_: with a gradient", lambda: ml.ones(2, requires_grad=True).unsqueeze_(0), RuntimeError, "cannot change its shape in place"),
+    *[ErrorCase(f"{_n}: a size of {size}", at(_n, size), ValueError, f"{_n}: expected sizes whose product is below 2..60")
+      for _n in ("zeros", "ones", "empty", "rand", "randn", "eye") for size in (2**62, 2**70)],
+    *[ErrorCase(f"{_n}: a size of {size}", on(_n, size), ValueError, f"{_n}: expected sizes whose product is below 2..60")
+      for _n in ("new_zeros", "new_ones", "new_empty") for size in (2**62, 2**70)],
+    ErrorCase("new_full: a size of 2**62", on("new_full", 2**62, 1.0), ValueError, "new_full: expected sizes whose product"),
+    ErrorCase("zeros: nothing, hugely", at("zeros", 0, 2**62), ValueError, "zeros: expected sizes whose product"),
+    *[ErrorCase(f"bincount: hugely many, {n}", at("bincount", ml.tensor([1]), None, n), ValueError, "bincount: expected sizes whose product") for n in (2**62, 2**70)],
+    ErrorCase("bincount: a huge number", at("bincount", ml.tensor([2**62])), ValueError, "bincount: expected sizes whose product"),
+    ErrorCase("histc: hugely many", at("histc", W, 2**62), ValueError, "histc: expected sizes whose product"),
+    ErrorCase("multinomial: hugely many", at("multinomial", W, 2**62, True), ValueError, "multinomial: expected sizes whose product"),
+    *[ErrorCase(f"{_n}: numbers that do not fit in {dtype}", at(_n, *args, dtype=dtype), ValueError,
+                f"{_n}: expected numbers that fit in {dtype}, 0 to {most}, got {got}") for _n, *args, dtype, most, got in [
+        ("randint", 0, 257, (2,), "uint8", 255, "0 to 256"), ("randint", -1, 3, (2,), "uint8", 255, "-1 to 2"),
+        ("randint", 0, 3, (2,), "bool", 1, "0 to 2"), ("randperm", 257, "uint8", 255, "0 to 256"),
+        ("randint_like", W, 0, 257, "uint8", 255, "0 to 256")]],
+    ErrorCase("random_: numbers that do not fit", lambda: ml.zeros(2, dtype="uint8").random_(0, 257), ValueError, "random_: expected numbers that fit in uint8"),
     ErrorCase("zeros: sizes twice", lambda: ml.zeros(2, size=(2,)), TypeError, "zeros: expected sizes once"), ErrorCase("logspace: fewer than none", at("logspace", 0, 1, -1), ValueError, "steps >= 0, got -1"), ErrorCase("logspace: a text", at("logspace", "a", 1, 2), TypeError, "logspace"), ErrorCase("logspace: half a step", at("logspace", 0, 1, 1.5), TypeError, "logspace"),
     ErrorCase("tril_indices: below 0", at("tril_indices", -1, 2), ValueError, "tril_indices"), ErrorCase("tril_indices: half a row", at("tril_indices", 1.5, 2), TypeError, "tril_indices"), ErrorCase("tril_indices: half a diagonal", at("tril_indices", 2, 2, 0.5), TypeError, "tril_indices"),
     ErrorCase("numel: a list", at("numel", [1.0]), TypeError, "numel: expected a tensor"), ErrorCase("is_floating_point: a list", at("is_floating_point", [1.0]), TypeError, "is_floating_point: expected a tensor"),

@@ -137,8 +137,8 @@ OPS = [
         (normal(rng, s), signs(rng, s)) for s in [(3, 2), (4,), ()]], op="elementwise.Log1p", second=True),
     OpCase("margin_ranking_loss", each_reduction(F.margin_ranking_loss, margin=0.1), lambda rng: [
         (normal(rng, s), normal(rng, s), signs(rng, s)) for s in [(3, 2), (4,), ()]], op="elementwise.Clamp", second=True),
-    OpCase("multi_margin_loss", multi_margin(1), labelled, op="elementwise.Relu", second=True),
-    OpCase("multi_margin_loss, squared", multi_margin(2), labelled, op="elementwise.Relu", second=True),
+    OpCase("multi_margin_loss", multi_margin(1), labelled, op="arithmetic.Where", second=True),
+    OpCase("multi_margin_loss, squared", multi_margin(2), labelled, op="arithmetic.Where", second=True),
     OpCase("multilabel_margin_loss", each_reduction(F.multilabel_margin_loss), lambda rng: [
         (normal(rng, (3, 4)), np.array([[3, 0, -1, 1], [-1, 2, 0, 1], [0, 1, 2, 3]])), (normal(rng, (3,)), np.array([1, -1, 0]))],
         op="elementwise.Relu", second=True),

@@ -257,6 +257,7 @@ ERRORS = [
     ErrorCase("GroupNorm: other channels", lambda: ml.GroupNorm(2, 4)(ml.ones(2, 6, 3)), ValueError, "a weight of shape"),
     ErrorCase("RMSNorm: no axes", lambda: ml.RMSNorm(()), ValueError, "RMSNorm: .*at least one axis"),
     ErrorCase("RMSNorm: half an axis", lambda: ml.RMSNorm(1.5), TypeError, "RMSNorm: expected normalized_shape"),
+    ErrorCase("RMSNorm: eps without bound", lambda: ml.RMSNorm(3, float("inf")), ValueError, "RMSNorm: expected eps below inf, got inf"),
     ErrorCase("RMSNorm: eps a text", lambda: ml.RMSNorm(3, "a"), TypeError, "RMSNorm: expected eps to be a number"),
     ErrorCase("LocalResponseNorm: no window", lambda: ml.LocalResponseNorm(0), ValueError, "LocalResponseNorm: expected size >= 1"),
     ErrorCase("LocalResponseNorm: alpha a text", lambda: ml.LocalResponseNorm(2, "a"), TypeError, "expected alpha to be a number"),

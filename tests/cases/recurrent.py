@@ -5,6 +5,7 @@ import minilayer as ml
 from cases.base import ErrorCase, KernelCase, LayerCase, OpCase, normal, out
 from minilayer.layers.packed import (
     PackedSequence,
+    invert_permutation,
     pack_padded_sequence,
     pack_sequence,
     pad_packed_sequence,
@@ -249,6 +250,25 @@ ERRORS = [
     ErrorCase("PackedSequence: data alone", lambda: PackedSequence(ml.ones(3)), TypeError, "data and batch_sizes"),
     ErrorCase("PackedSequence: batch sizes elsewhere",
               lambda: PackedSequence(ml.ones(3), ml.tensor([2, 1]).to("standin")), ValueError, "batch_sizes on the CPU"),
+    *(ErrorCase(f"PackedSequence: {what}", lambda a=arguments: PackedSequence(*a), error, f"PackedSequence: .*{match}")
+      for what, arguments, error, match in (
+        ("no data", (None, ml.tensor([2, 1])), TypeError, "data to be a tensor of shape"),
+        ("one number as data", (ml.tensor(1.0), ml.tensor([1])), TypeError, "data to be a tensor of shape"),
+        ("batch sizes as a list", (ml.ones(3), [2, 1]), TypeError, r"batch_sizes to be a tensor of integers .* got \[2, 1\]"),
+        ("batch sizes of two axes", (ml.ones(3), ml.tensor([[2, 1]])), TypeError, "batch_sizes to be a tensor of integers"),
+        ("half batch sizes", (ml.ones(3), ml.tensor([1.5, 1.5])), TypeError, "batch_sizes to be a tensor of integers"),
+        ("batch sizes that rise", (ml.ones(3), ml.tensor([1, 2])), ValueError, r"do not rise.* got \[1, 2\]"),
+        ("batch sizes of other data", (ml.ones(3), ml.tensor([2, 2])), ValueError, "add up to the 3 rows"),
+        ("an order as a list", (ml.ones(3), ml.tensor([2, 1]), [0, 1]), TypeError, "sorted_indices to be a tensor of integers"),
+        ("half an order", (ml.ones(3), ml.tensor([2, 1]), ml.tensor([0.0, 1.0])), TypeError, "sorted_indices to be a tensor"),
+        ("an order with one twice", (ml.ones(3), ml.tensor([2, 1]), ml.tensor([0, 0])), ValueError, "each of 0 to 1 once"),
+        ("an order of fewer", (ml.ones(3), ml.tensor([2, 1]), ml.tensor([0])), ValueError, "each of 0 to 1 once"),
+        ("an order from the end", (ml.ones(3), ml.tensor([2, 1]), ml.tensor([0, -1])), ValueError, "each of 0 to 1 once"),
+        ("a way back out of bounds", (ml.ones(3), ml.tensor([2, 1]), None, ml.tensor([1, 2])), ValueError, "unsorted_indices"),
+        ("another way back", (ml.ones(3), ml.tensor([2, 1]), ml.tensor([1, 0]), ml.tensor([0, 1])), ValueError,
+         "unsorted_indices to undo sorted_indices"))),
+    ErrorCase("invert_permutation: no permutation", lambda: invert_permutation(ml.tensor([0, 2])), ValueError,
+              r"permutation with each of 0 to 1 once, .* got \[0, 2\]"),
     ErrorCase("pack_padded_sequence: an array", lambda: pack_padded_sequence(np.ones((3, 2)), [3, 1]), TypeError, "a tensor"),
     ErrorCase("pack_padded_sequence: one axis", lambda: pack_padded_sequence(ml.ones(3), [3]), ValueError, "padded sequences"),
     ErrorCase("pack_padded_sequence: no sequence", lambda: pack_padded_sequence(ml.ones(3, 0), []), ValueError,

@@ -59,6 +59,10 @@ def max_backward_samples(rng, dtype):
             x = few_values(rng, shape, dtype)
             y = x.min(axes, keepdims=True) if low else x.max(axes, keepdims=True)
             yield (x, np.asarray(y), normal(rng, kept(shape, axes), dtype), out(shape, dtype)), {}
+    for nan_to_all in (False, True):
+        x = few_values(rng, (5, 7), dtype)
+        x[[1, 3, 3], [2, 0, 6]] = np.nan
+        yield (x, x.max(1, keepdims=True), normal(rng, (5, 1), dtype), out((5, 7), dtype)), dict(nan_to_all=nan_to_all)
 
 
 def scatter_axis_samples(rng, dtype):
@@ -120,8 +124,8 @@ OPS = [
            lambda rng: [(np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 1.5], [1.0, 2.0, -3.0]]),)], op="reduce.Prod", second=True),
     OpCase("square of extremes", lambda x: (reduce.amax((x + 9.0) ** 2, (0, -1)), reduce.min((x + 9.0) ** 2, 1).values), each_shape(distinct, [(2, 3, 4)]),
            op=("reduce.Max", "reduce.MinDim"), second=True),
-    OpCase("amax", **over_dims(reduce.amax, distinct), op="reduce.Max", second=True),
-    OpCase("amin", **over_dims(reduce.amin, distinct), op="reduce.Min", second=True),
+    OpCase("amax", **over_dims(reduce.amax, distinct), op="reduce.Amax", second=True),
+    OpCase("amin", **over_dims(reduce.amin, distinct), op="reduce.Amin", second=True),
     OpCase("max over all", lambda x: reduce.max(x), each_shape(distinct, [(3, 5), (), (2, 3, 4)]), op="reduce.Max", second=True),
     OpCase("min over all", lambda x: reduce.min(x), each_shape(distinct, [(3, 5), (), (2, 3, 4)]), op="reduce.Min", second=True),
     OpCase("max", **over_dims(reduce.max, distinct, SINGLE_DIMS), op="reduce.MaxDim", second=True),
@@ -140,6 +144,8 @@ OPS = [
            lambda rng: [(distinct(rng, (3, 5)) + 2.0,)], op=("reduce.Sum", "reduce.Max"), second=True),
     OpCase("logsumexp", **over_dims(reduce.logsumexp), op="reduce.LogSumExp", second=True),
     OpCase("norms at zeros", lambda x: (reduce.norm(x, 2, 1), reduce.norm(x, 3, 1), reduce.norm(x, "fro")), lambda rng: [(off_zero(rng, (3, 4)),)], op=("reduce.Norm", "reduce.Sum"), second=True),
+    OpCase("norms that count", lambda x, y: (reduce.norm(x, 0, 1), reduce.norm(x, 0), reduce.cdist(x, y, 0)), lambda rng: [(normal(rng, (3, 4)), normal(rng, (5, 4)))],
+           op=("elementwise.Ceil", "reduce.Sum"), second=True),
     OpCase("distances", lambda x, y: (reduce.dist(x, y[:3]), reduce.cdist(x, y), reduce.cdist(x, y, 3.0), reduce.dist(x, y[:3], 3)), lambda rng: [(normal(rng, (3, 4)), normal(rng, (5, 4)))], op="reduce.Norm", second=True),
     OpCase("made of sums", lambda x: (reduce.nansum(x, 1), reduce.nanmean(x), *reduce.var_mean(x, 1), *reduce.std_mean(x, 0), *reduce.aminmax(x, dim=1), reduce.cov(x), reduce.corrcoef(x)[0, 1], reduce.diff(x, 2), reduce.diff(x, 1, 0, x[:1] * 2.0, x)),
            lambda rng: [(distinct(rng, (3, 5)),)], op=("reduce.Sum", "reduce.Var", "reduce.Std", "reduce.Max", "reduce.Min"), second=True),

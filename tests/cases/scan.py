@@ -52,12 +52,12 @@ def logs_backward(rng, dtype):
 
 
 KERNELS = [
-    KernelCase("scan", "cumprod", cumprod_samples, outs=(1,), dtypes=EVERY, bound=2048),
+    KernelCase("scan", "cumprod", cumprod_samples, outs=(1,), dtypes=EVERY, special=True, bound=2048),
     KernelCase("scan", "cumprod_backward", cumprod_backward_samples, outs=(3,), bound=4096, scale="max"),
     *[KernelCase("scan", n, extremes, outs=(1, 2), dtypes=EVERY, bound=0, special=True) for n in ("cummax", "cummin")],
     KernelCase("scan", "add_along", add_along_samples, outs=(2,), bound=16, scale="terms"),
-    KernelCase("scan", "logcumsumexp", logs, outs=(1,), bound=64, scale="max"),
-    KernelCase("scan", "logcumsumexp_backward", logs_backward, outs=(3,), bound=1024, scale="max"),
+    KernelCase("scan", "logcumsumexp", logs, outs=(1,), special=True, bound=64, scale="max"),
+    KernelCase("scan", "logcumsumexp_backward", logs_backward, outs=(3,), special=True, bound=1024, scale="max"),
 ]
 
 DIMS = [((3, 5), 1), ((3, 5), 0), ((2, 3, 4), -2), ((), 0), ((1,), 0), ((0, 2), 0)]
@@ -68,10 +68,10 @@ def along(f, make):
 
 
 OPS = [
-    OpCase("cumprod", **along(scan.cumprod, off_zero), op="scan.Cumprod"),
-    OpCase("cumprod with zeros", lambda x: (scan.cumprod(x, 1), scan.cumprod(x, 0)), lambda rng: [(np.array([[0.0, 2.0, 3.0], [1.0, 0.0, 0.0], [1.5, 2.0, -3.0]]),)], op="scan.Cumprod"),
+    OpCase("cumprod", **along(scan.cumprod, off_zero), op="scan.Cumprod", second=True),
+    OpCase("cumprod with zeros", lambda x: (scan.cumprod(x, 1), scan.cumprod(x, 0)), lambda rng: [(np.array([[0.0, 2.0, 3.0], [1.0, 0.0, 0.0], [1.5, 2.0, -3.0]]),)], op="scan.Cumprod", second=True),
     OpCase("cummax", **along(scan.cummax, distinct), op="scan.Cummax", second=True), OpCase("cummin", **along(scan.cummin, distinct), op="scan.Cummin", second=True),
-    OpCase("logcumsumexp", **along(scan.logcumsumexp, normal), op="scan.LogCumsumExp"),
+    OpCase("logcumsumexp", **along(scan.logcumsumexp, normal), op="scan.LogCumsumExp", second=True),
 ]
 ERRORS = []
 for _n in ("cumprod", "cummax", "cummin", "logcumsumexp"):

@@ -33,12 +33,13 @@ OPS = [
            op="shape.Repeat", second=True),
     OpCase("repeat_interleave", lambda x: (shaping.repeat_interleave(x, 2, 1), shaping.repeat_interleave(x, 3)), each_shape(normal, [(3, 4)]),
            op="shape.Expand", second=True),
-    OpCase("triangles", lambda x: (shaping.tril(x), shaping.triu(x, 1), shaping.tril(x, -1), shaping.triu(x, -2)),
+    OpCase("triangles", lambda x: (shaping.tril(x), shaping.triu(x, 1), shaping.tril(x, -1), shaping.triu(x, -2),
+                                 shaping.tril(x, 2**63 - 1), shaping.triu(x, 2**63 - 1), shaping.triu(x, -2**63)),
            each_shape(normal, [(4, 4), (3, 5), (2, 4, 3), (0, 3)]), op="shape.Triangle", second=True),
     OpCase("diagonal", lambda x: (shaping.diagonal(x), shaping.diagonal(x, 1, 0, -1), shaping.diagonal(x, -2, 1, 2)), each_shape(normal, CUBES), op="shape.Diagonal", second=True),
     OpCase("diag", lambda x: (shaping.diag(x), shaping.diag(x, -1), shaping.diagflat(x, 1)), each_shape(normal, [(4,), (1,)]), op="shape.DiagonalEmbed", second=True),
     OpCase("diag_embed", lambda x: (shaping.diag_embed(x), shaping.diag_embed(x, 1, 0, 2)), each_shape(normal, [(3, 4), (0, 2)]), op="shape.DiagonalEmbed", second=True),
-    OpCase("unfold", lambda x: (shaping.unfold(x, 0, 3, 1), shaping.unfold(x, 0, 2, 2), shaping.unfold(x, -1, 2, 3)), each_shape(normal, [(7, 5), (3, 2)]), op="shape.Windows", second=True),
+    OpCase("unfold", lambda x: (shaping.unfold(x, 0, 3, 1), shaping.unfold(x, 0, 2, 2), shaping.unfold(x, -1, 2, 3), shaping.unfold(x, -1, 2, 2**62)), each_shape(normal, [(7, 5), (3, 2)]), op="shape.Windows", second=True),
     OpCase("windows_added", lambda x: apply(shaping.WindowsAdded((7, 2), 0, 3, 2), x), each_shape(normal, [(3, 2, 3)]), op="shape.WindowsAdded", second=True),
     OpCase("stacks", lambda x, y: (shaping.hstack((x, y)), shaping.vstack((x, y)), shaping.dstack((x, y)), shaping.column_stack((x, y)), shaping.block_diag(x, y)),
            lambda rng: [(normal(rng, (3, 4)), normal(rng, (3, 4)))], op="shape.Concatenate", second=True),
@@ -74,3 +75,15 @@ ERRORS += [
     ErrorCase("block_diag: a cube", at("block_diag", ml.ones(2, 2, 2)), ValueError, "block_diag: expected tensors of at most 2"), ErrorCase("meshgrid: a matrix", at("meshgrid", M), ValueError, "meshgrid: expected vectors"), ErrorCase("meshgrid: an unknown order", at("meshgrid", ml.ones(2), indexing="yx"), ValueError, "got 'yx'"),
     ErrorCase("repeat_interleave: too few numbers", at("repeat_interleave", M, ml.tensor([1, 2]), 1), ValueError, "for each of the 3 slices"), ErrorCase("repeat_interleave: below 0", at("repeat_interleave", M, -1), ValueError, "repeats of 0 or more"),
 ]
+# Numbers beyond what an array can hold, or beyond 64 bits, are refused before an array is asked for.
+_V, _HUGE = ml.ones(3), 2**62
+ERRORS += [ErrorCase(f"{name}: {what}", at(name, *args), ValueError, f"{name}: expected .*below 2..60") for name, what, args in [
+    ("repeat", "a huge number", (_V, _HUGE)), ("repeat", "huge numbers of nothing", (ml.ones(0), _HUGE)),
+    ("expand", "a huge size", (_V, _HUGE, 3)), ("expand", "nothing, hugely", (ml.ones(0, 1), 0, _HUGE)),
+    ("repeat_interleave", "a huge number", (_V, _HUGE)), ("repeat_interleave", "huge numbers", (_V, ml.tensor([_HUGE] * 3))),
+    ("diag_embed", "a huge offset", (_V, _HUGE))]]
+ERRORS += [ErrorCase(f"{name}: more than 64 bits, {n}", at(name, *args, n), ValueError, f"{name}: expected integers of 64 bits, got {n}")
+           for name, *args in (("tril", M), ("triu", M), ("diag_embed", _V), ("unfold", _V, 0, 2), ("repeat", _V), ("expand", _V))
+           for n in (2**64, 10**30)]
+ERRORS += [ErrorCase("tile: a huge number", at("tile", _V, (_HUGE,)), ValueError, "repeat: expected .*below 2..60"),
+           ErrorCase("tril: a text", at("tril", M, "a"), TypeError, "tril: expected integers, got 'a'")]

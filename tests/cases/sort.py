@@ -59,6 +59,7 @@ OPS = [
     OpCase("sort", **along(lambda x, d: (*sort.sort(x, d), sort.sort(x, d, True).values)), op="sort.Sort", second=True),
     OpCase("argsort", **along(lambda x, d: (sort.argsort(x, d), sort.msort(x) if x.ndim else x.detach())[:1]), op="sort.Sort", differentiable=False),
     OpCase("topk", **along(lambda x, d: (*sort.topk(x, 2, d), sort.topk(x, 1, d, False).values), FULL), op="sort.Topk", second=True),
+    OpCase("median of all", lambda x: (sort.median(x), sort.nanmedian(x)), lambda rng: [(distinct(rng, s),) for s in ((3, 5), (), (1,), (2, 3, 2))], op="sort.Middle", second=True),
     OpCase("kthvalue, medians", **along(lambda x, d: (*sort.kthvalue(x, 2, d), *sort.median(x, d), sort.nanmedian(x), sort.median(x, d, True).values), FULL), op="sort.Sort", second=True),
     OpCase("mode", lambda x, d: sort.mode(x, d), lambda rng: [(distinct(rng, s), d) for s, d in FULL], op="sort.Sort", second=True),
     OpCase("quantiles", **along(lambda x, d: (sort.quantile(x, 0.3, d), sort.nanquantile(x, 0.7, d, True), sort.quantile(x, 0.4)), FULL), op="sort.Sort", second=True),

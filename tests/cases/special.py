@@ -30,14 +30,14 @@ def gamma_points(rng, shape, dtype="float64"):
 
 
 KERNELS = [
-    *[KernelCase("special", n, one(off_zero), outs=(1,), bound=16) for n in ("tan", "atan", "sinh", "cosh", "asinh", "exp2", "erfc")],
-    *[KernelCase("special", n, one(within_one), outs=(1,), bound=64) for n in ("asin", "acos", "atanh", "erfinv")],
-    *[KernelCase("special", n, one(positive), outs=(1,), bound=64) for n in ("log2", "log10")],
-    KernelCase("special", "acosh", one(above_one), outs=(1,), bound=64),
-    *[KernelCase("special", n, one(gamma_points), outs=(1,), bound=512) for n in ("lgamma", "digamma", "trigamma")],
-    *[KernelCase("special", n, two(off_zero), outs=(2,), bound=16) for n in ("atan2", "hypot", "copysign", "fmax", "fmin")],
-    KernelCase("special", "logaddexp", two(off_zero), outs=(2,), scale="max"),
-    KernelCase("special", "fmod", two(off_zero), outs=(2,), bound=0),
+    *[KernelCase("special", n, one(off_zero), outs=(1,), special=True, bound=16) for n in ("tan", "atan", "sinh", "cosh", "asinh", "exp2", "erfc")],
+    *[KernelCase("special", n, one(within_one), outs=(1,), special=True, bound=64) for n in ("asin", "acos", "atanh", "erfinv")],
+    *[KernelCase("special", n, one(positive), outs=(1,), special=True, bound=64) for n in ("log2", "log10")],
+    KernelCase("special", "acosh", one(above_one), outs=(1,), special=True, bound=64),
+    *[KernelCase("special", n, one(gamma_points), outs=(1,), special=True, bound=512) for n in ("lgamma", "digamma", "trigamma")],
+    *[KernelCase("special", n, two(off_zero), outs=(2,), special=True, bound=16) for n in ("atan2", "hypot", "copysign", "fmax", "fmin")],
+    KernelCase("special", "logaddexp", two(off_zero), outs=(2,), special=True, scale="max"),
+    KernelCase("special", "fmod", two(off_zero), outs=(2,), special=True, bound=0),
 ]
 
 FEW = [(3, 4), (), (0, 2), (1,)]
@@ -58,6 +58,8 @@ OPS = [
     OpCase("digamma", special.digamma, each_shape(above_one, FEW), op="special.Digamma"),
     OpCase("trigamma", lambda x: apply(special.Trigamma(), x), each_shape(above_one, FEW), op="special.Trigamma", differentiable=False),
     *[row2(n) for n in ("atan2", "hypot", "logaddexp", "copysign", "fmax", "fmin")],
+    OpCase("logit", lambda x: (special.logit(x), special.logit(x, 0.2)), each_shape(inside, FEW), op="special.Logit", second=True),
+    row("sinc", off_zero), row2("xlogy", positive),
     OpCase("fmod", special.fmod, lambda rng: [(positive(rng, (3, 4)) * 0.05 + 1.3, positive(rng, (4,)) * 0.05 + 0.5)], op="special.Fmod", second=True),
 ]
 

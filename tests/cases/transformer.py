@@ -86,6 +86,16 @@ ERRORS = [
     ErrorCase("TransformerDecoder: count", lambda: ml.TransformerDecoder(decoder_layer(), 1.5), TypeError, "an integer"),
     ErrorCase("TransformerDecoder: causal", run(lambda: ml.TransformerDecoder(decoder_layer(), 1), (3, 2, 6), (3, 2, 6),
               memory_is_causal=True), ValueError, "needs one"),
+    *(ErrorCase(f"{name}: {what}", call, TypeError, match) for name, made, inputs in (
+        ("TransformerEncoder", lambda n=None: ml.TransformerEncoder(encoder_layer(), 1, n), 1),
+        ("TransformerDecoder", lambda n=None: ml.TransformerDecoder(decoder_layer(), 1, n), 2))
+      for what, call, match in (
+        ("no norm", lambda m=made: m(3), f"{name}: expected norm to be a layer or None, got 3"),
+        ("a list", lambda m=made, n=inputs: m()(*[[1.0]] * n), "expected a tensor, got list"),
+        ("a list as mask", lambda m=made, n=inputs: m()(*[ml.ones(3, 2, 6)] * n, [1.0]), "attn_mask: expected a tensor"))),
+    ErrorCase("TransformerEncoder: one number", run(lambda: ml.TransformerEncoder(encoder_layer(), 1), ()), ValueError,
+              "a query of 6 features"),
+    ErrorCase("Transformer: a list", lambda: transformer()([1.0], ml.ones(3, 2, 6)), TypeError, "src to be a tensor, got list"),
     ErrorCase("Transformer: features", run(transformer, (3, 2, 5), (3, 2, 6)), ValueError, "d_model=6 features"),
     ErrorCase("Transformer: batches", run(transformer, (3, 2, 6), (3, 4, 6)), ValueError, "one batch size on axis 1"),
     ErrorCase("Transformer: heads", lambda: ml.Transformer(6, 4), ValueError, "num_heads divides"),

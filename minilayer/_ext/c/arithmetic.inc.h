@@ -56,6 +56,9 @@
         return q - down > (T)0.5 ? down + 1 : down;                                             \
     }
 
+/* A shift that is negative or moves out every bit: C leaves it undefined. */
+#define OUTSIDE(T, b) ((b) < 0 || (uint64_t)(b) >= 8 * sizeof(T))
+
 /* Division by -1 is a negation: the processor traps on the smallest integer divided by -1. Zero
    divisors are refused before any item is computed (HAS_ZERO). */
 #define INTEGER_ITEMS(S, T, W)                                                                  \
@@ -64,6 +67,11 @@
     ITEM(mul, S, T, T, (W)a * (W)b)                                                             \
     ITEM(maximum, S, T, T, a > b ? a : b)                                                       \
     ITEM(minimum, S, T, T, a < b ? a : b)                                                       \
+    ITEM(bitwise_and, S, T, T, a & b)                                                           \
+    ITEM(bitwise_or, S, T, T, a | b)                                                            \
+    ITEM(bitwise_xor, S, T, T, a ^ b)                                                           \
+    ITEM(bitwise_left_shift, S, T, T, OUTSIDE(T, b) ? 0 : (W)a << (b & (8 * sizeof(T) - 1)))    \
+    ITEM(bitwise_right_shift, S, T, T, OUTSIDE(T, b) ? (a < 0 ? -1 : 0) : a >> (b & (8 * sizeof(T) - 1))) \
     COMPARISONS(S, T)                                                                           \
     ML_INLINE T ML_NAME(trunc_divide_##S)(T a, T b) { return b == (T)-1 && (T)-1 < 0 ? (T)(0 - (W)a) : (T)(a / b); } \
     ML_INLINE T ML_NAME(remainder_##S)(T a, T b)                                                \
@@ -183,6 +191,8 @@ ITEM(mul, bool, uint8_t, uint8_t, a & b)
 #define ROWS_OF_INTEGERS(S, T)                                                                  \
     ROWS_OF_ALL(S, T)                                                                           \
     ROW_DIVIDING(floor_divide, S, T) ROW_DIVIDING(trunc_divide, S, T) ROW_DIVIDING(remainder, S, T) \
+    ROW(bitwise_and, S, T, T) ROW(bitwise_or, S, T, T) ROW(bitwise_xor, S, T, T)                \
+    ROW(bitwise_left_shift, S, T, T) ROW(bitwise_right_shift, S, T, T)                          \
     ROW(pow, S, T, T)
 
 ROWS_OF_FLOATS(f32, float, f)
@@ -261,9 +271,9 @@ ROWS_BACKWARD(f64, double, )
 /* ---- entries ---- */
 
 #define FLOAT_ROWS(name) [ML_F32] = ML_NAME(name##_f32_row), [ML_F64] = ML_NAME(name##_f64_row)
-#define NUMBER_ROWS(name)                                                                       \
-    FLOAT_ROWS(name), [ML_I64] = ML_NAME(name##_i64_row), [ML_I32] = ML_NAME(name##_i32_row),   \
-    [ML_U8] = ML_NAME(name##_u8_row)
+#define INTEGER_ROWS(name)                                                                      \
+    [ML_I64] = ML_NAME(name##_i64_row), [ML_I32] = ML_NAME(name##_i32_row), [ML_U8] = ML_NAME(name##_u8_row)
+#define NUMBER_ROWS(name) FLOAT_ROWS(name), INTEGER_ROWS(name)
 #define TABLE(name, ...) static const ml_row ML_NAME(name##_rows)[ML_DTYPES] = {__VA_ARGS__};
 
 /* y = a op b, all of one dtype */
@@ -338,6 +348,11 @@ ENTRY_COMPARING(ge)
 ENTRY_COMPARING(logical_and)
 ENTRY_COMPARING(logical_or)
 ENTRY_COMPARING(logical_xor)
+ENTRY(bitwise_and, INTEGER_ROWS(bitwise_and), [ML_BOOL] = ML_NAME(bitwise_and_u8_row))
+ENTRY(bitwise_or, INTEGER_ROWS(bitwise_or), [ML_BOOL] = ML_NAME(bitwise_or_u8_row))
+ENTRY(bitwise_xor, INTEGER_ROWS(bitwise_xor), [ML_BOOL] = ML_NAME(bitwise_xor_u8_row))
+ENTRY(bitwise_left_shift, INTEGER_ROWS(bitwise_left_shift))
+ENTRY(bitwise_right_shift, INTEGER_ROWS(bitwise_right_shift))
 ENTRY_BACKWARD(maximum_backward, 0, 2)
 ENTRY_BACKWARD(minimum_backward, 0, 2)
 ENTRY_BACKWARD(pow_backward, 0, 2)
@@ -358,12 +373,15 @@ static const arithmetic_kernels ML_NAME(table) = {
     ML_NAME(floor_divide), ML_NAME(trunc_divide), ML_NAME(remainder), ML_NAME(pow), ML_NAME(maximum), ML_NAME(minimum),
     ML_NAME(eq), ML_NAME(ne), ML_NAME(lt), ML_NAME(le), ML_NAME(gt), ML_NAME(ge),
     ML_NAME(logical_and), ML_NAME(logical_or), ML_NAME(logical_xor), ML_NAME(where),
+    ML_NAME(bitwise_and), ML_NAME(bitwise_or), ML_NAME(bitwise_xor),
+    ML_NAME(bitwise_left_shift), ML_NAME(bitwise_right_shift),
     ML_NAME(maximum_backward), ML_NAME(minimum_backward), ML_NAME(pow_backward), ML_NAME(where_backward),
 };
 
 #undef ITEM
 #undef COMPARISONS
 #undef FLOAT_ITEMS
+#undef OUTSIDE
 #undef INTEGER_ITEMS
 #undef ROW_LOOPS
 #undef ROW_SIGNATURE
@@ -380,6 +398,7 @@ static const arithmetic_kernels ML_NAME(table) = {
 #undef ROW_WHERE_BACKWARD
 #undef ROWS_BACKWARD
 #undef FLOAT_ROWS
+#undef INTEGER_ROWS
 #undef NUMBER_ROWS
 #undef TABLE
 #undef ENTRY

@@ -38,32 +38,9 @@ typedef struct { const char *p; int64_t s[4]; int is_bool; } att_mask;
 #include "gemm.inc.h"
 #undef GEMM_USER
 
-static int ML_NAME(attention)(const ml_array *a, const void *settings)
-{
-    switch (a[0].dtype) {
-    case ML_F32: return ML_NAME(attention_f32)(a, settings);
-    case ML_F64: return ML_NAME(attention_f64)(a, settings);
-    }
-    return ML_BAD_DTYPE;
-}
-
-static int ML_NAME(attention_backward)(const ml_array *a, const void *settings)
-{
-    switch (a[1].dtype) {
-    case ML_F32: return ML_NAME(attention_backward_f32)(a, settings);
-    case ML_F64: return ML_NAME(attention_backward_f64)(a, settings);
-    }
-    return ML_BAD_DTYPE;
-}
-
-static int ML_NAME(rotary)(const ml_array *a, const void *settings)
-{
-    switch (a[0].dtype) {
-    case ML_F32: return ML_NAME(rotary_f32)(a, settings);
-    case ML_F64: return ML_NAME(rotary_f64)(a, settings);
-    }
-    return ML_BAD_DTYPE;
-}
+GEMM_ENTRY(attention, 0)
+GEMM_ENTRY(attention_backward, 1)
+GEMM_ENTRY(rotary, 0)
 
 static const attention_kernels ML_NAME(table) = {ML_NAME(attention), ML_NAME(attention_backward), ML_NAME(rotary)};
 

@@ -74,20 +74,10 @@ static inline int64_t conv_div(int64_t a, int64_t n) { return a >= 0 ? a / n : -
 #include "gemm.inc.h"
 #undef GEMM_USER
 
-#define CONV_ENTRY(entry, y)                                            \
-    static int ML_NAME(entry)(const ml_array *a, const void *settings)  \
-    {                                                                   \
-        switch (a[y].dtype) {                                           \
-        case ML_F32: return ML_NAME(entry##_f32)(a, settings);          \
-        case ML_F64: return ML_NAME(entry##_f64)(a, settings);          \
-        }                                                               \
-        return ML_BAD_DTYPE;                                            \
-    }
-CONV_ENTRY(conv, 3)
-CONV_ENTRY(conv_transpose, 3)
-CONV_ENTRY(conv_backward_input, 2)
-CONV_ENTRY(conv_backward_weight, 2)
-#undef CONV_ENTRY
+GEMM_ENTRY(conv, 3)
+GEMM_ENTRY(conv_transpose, 3)
+GEMM_ENTRY(conv_backward_input, 2)
+GEMM_ENTRY(conv_backward_weight, 2)
 
 static const conv_kernels ML_NAME(table) = {ML_NAME(conv), ML_NAME(conv_transpose),
                                             ML_NAME(conv_backward_input), ML_NAME(conv_backward_weight)};

@@ -41,6 +41,16 @@
    handing it over. Tasks are at least this large too. */
 #define GEMM_TASK_FLOPS 250000.0
 enum { GEMM_NONE, GEMM_RELU };      /* activations of the epilogue */
+/* A kernel's entry, of a GEMM_USER that has it as <entry>_f32 and <entry>_f64: the dtype of array y chooses. */
+#define GEMM_ENTRY(entry, y)                                            \
+    static int ML_NAME(entry)(const ml_array *a, const void *settings)  \
+    {                                                                   \
+        switch (a[y].dtype) {                                           \
+        case ML_F32: return ML_NAME(entry##_f32)(a, settings);          \
+        case ML_F64: return ML_NAME(entry##_f64)(a, settings);          \
+        }                                                               \
+        return ML_BAD_DTYPE;                                            \
+    }
 #if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
 #define GEMM_SHUFFLE2(a, b, i, j) __builtin_shufflevector(a, b, i, j)
 #define GEMM_SHUFFLE4(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)

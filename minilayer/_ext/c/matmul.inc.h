@@ -7,23 +7,8 @@
 #include "gemm.inc.h"
 #undef GEMM_USER
 
-static int ML_NAME(matmul)(const ml_array *a, const void *settings)
-{
-    switch (a[2].dtype) {
-    case ML_F32: return ML_NAME(matmul_f32)(a, settings);
-    case ML_F64: return ML_NAME(matmul_f64)(a, settings);
-    }
-    return ML_BAD_DTYPE;
-}
-
-static int ML_NAME(linear)(const ml_array *a, const void *settings)
-{
-    switch (a[3].dtype) {
-    case ML_F32: return ML_NAME(linear_f32)(a, settings);
-    case ML_F64: return ML_NAME(linear_f64)(a, settings);
-    }
-    return ML_BAD_DTYPE;
-}
+GEMM_ENTRY(matmul, 2)
+GEMM_ENTRY(linear, 3)
 
 static const matmul_kernels ML_NAME(table) = {ML_NAME(matmul), ML_NAME(linear)};
 

@@ -66,23 +66,13 @@ static inline int recurrent_is(const ml_array *a, int64_t rows, int64_t columns)
 #undef GEMM_USER
 #pragma GCC diagnostic pop
 
-#define RECURRENT_ENTRY(entry, y)                                       \
-    static int ML_NAME(entry)(const ml_array *a, const void *settings)  \
-    {                                                                   \
-        switch (a[y].dtype) {                                           \
-        case ML_F32: return ML_NAME(entry##_f32)(a, settings);          \
-        case ML_F64: return ML_NAME(entry##_f64)(a, settings);          \
-        }                                                               \
-        return ML_BAD_DTYPE;                                            \
-    }
-RECURRENT_ENTRY(previous, 2)
-RECURRENT_ENTRY(rnn, 4)
-RECURRENT_ENTRY(rnn_backward, 4)
-RECURRENT_ENTRY(lstm, 9)
-RECURRENT_ENTRY(lstm_backward, 8)
-RECURRENT_ENTRY(gru, 6)
-RECURRENT_ENTRY(gru_backward, 7)
-#undef RECURRENT_ENTRY
+GEMM_ENTRY(previous, 2)
+GEMM_ENTRY(rnn, 4)
+GEMM_ENTRY(rnn_backward, 4)
+GEMM_ENTRY(lstm, 9)
+GEMM_ENTRY(lstm_backward, 8)
+GEMM_ENTRY(gru, 6)
+GEMM_ENTRY(gru_backward, 7)
 
 static const recurrent_kernels ML_NAME(table) = {
     ML_NAME(previous), ML_NAME(rnn), ML_NAME(rnn_backward), ML_NAME(lstm), ML_NAME(lstm_backward), ML_NAME(gru),

@@ -902,6 +902,7 @@ typedef struct {
     char *dx;
     axes kept, reduced;                     /* kept: x, dx, y, dy; reduced: x, dx */
     int64_t lines;
+    int nan_to_all;
 } ML_NAME(backward_work);
 
 static int ML_NAME(backward_setup)(const ml_array *x, const ml_array *y, const ml_array *dy, const ml_array *dx,
@@ -952,13 +953,15 @@ static int ML_NAME(backward_setup)(const ml_array *x, const ml_array *y, const m
                     count += (v == y) | (IS_NAN(y) & IS_NAN(v));                                           \
                 }                                                                                          \
             }                                                                                              \
-            T share = dy / (T)count;                                                                       \
+            T share = dy / (T)count, rest = 0;                                                             \
+            if (w->nan_to_all && IS_NAN(y))                                                                \
+                share = rest = y;                                                                          \
             for (int64_t line = 0; line < w->lines; line++) {                                              \
                 const char *p = x + axes_offset(r, last, 0, line);                                         \
                 char *q = dx + axes_offset(r, last, 1, line);                                              \
                 for (int64_t i = 0; i < n; i++) {                                                          \
                     T v = *(const T *)(p + i * sx);                                                        \
-                    *(T *)(q + i * sdx) = (v == y) | (IS_NAN(y) & IS_NAN(v)) ? share : 0;                  \
+                    *(T *)(q + i * sdx) = (v == y) | (IS_NAN(y) & IS_NAN(v)) ? share : rest;               \
                 }                                                                                          \
             }                                                                                              \
         }                                                                                                  \
@@ -1005,8 +1008,7 @@ static int ML_NAME(backward_run)(ML_NAME(backward_work) *w, ml_task task)
 
 static int ML_NAME(max_backward)(const ml_array *a, const void *settings)
 {
-    ML_NAME(backward_work) w;
-    (void)settings;
+    ML_NAME(backward_work) w = {.nan_to_all = *(const int *)settings};
     int status = ML_NAME(backward_setup)(&a[0], &a[1], &a[2], &a[3], &w);
     ml_task task = a[0].dtype == ML_F32 ? ML_NAME(max_backward_f32) : ML_NAME(max_backward_f64);
     return status ? status : ML_NAME(backward_run)(&w, task);

@@ -255,7 +255,7 @@ static int ML_NAME(add_along)(const ml_array *a, const void *settings)
                 if (i < n - 1)                                                                             \
                     r *= t == next ? 1 : exp(t - next);                                                    \
                 r += dy[i * step];                                                                         \
-                dx[i * step] = (T)(r * (v == t ? 1 : exp(v - t)));                                         \
+                dx[i * step] = (T)(r * exp(v - t));                                                        \
                 next = t;                                                                                  \
             }                                                                                              \
         }                                                                                                  \

@@ -53,9 +53,9 @@ static double special_digamma(double x)
     if (isinf(x))
         return x > 0 ? x : NAN;
     if (x < 0) {
-        if (x == floor(x))
+        if (x == trunc(x))
             return NAN;
-        total = -M_PI / tan(M_PI * (x - floor(x)));
+        total = -M_PI / tan(M_PI * (x - trunc(x)));         /* (x - floor(x) loses what is close to 0) */
         x = 1 - x;
     }
     for (; x < 10; x += 1)
@@ -69,7 +69,7 @@ static double special_trigamma(double x)
 {
     double sign = 1, total = 0;
     if (x < 0.5) {
-        double s = sin(M_PI * (x - floor(x)));
+        double s = sin(M_PI * (x - trunc(x)));
         if (s == 0)
             return INFINITY;
         sign = -1;
