@@ -37,6 +37,7 @@ from minilayer import layers
 from minilayer.layers import *
 from minilayer import optim
 from minilayer import nn        # PyTorch's name for the layers
+from minilayer.captured import CaptureWarning, compile
 from minilayer import data, utils
 from minilayer.serialization import load, save
 from minilayer.weights import load_weights

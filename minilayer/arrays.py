@@ -2,6 +2,7 @@
 import numpy as np
 
 from minilayer import device
+from minilayer._ext.runtime import constant
 from minilayer.dtypes import DTYPES, float32, float64
 from minilayer.node import TensorBase
 
@@ -30,12 +31,12 @@ def array_from(data, dtype=None):
         if array.size == 0 and dtype is None and not _has_numpy(data):
             array = array.astype(float32)
     if array.dtype in DTYPES if dtype is None else array.dtype == dtype:
-        return array
+        return constant(array)
     if dtype is None or array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: expected {', '.join(map(str, DTYPES))}, got {array.dtype}"
                         + ("; pass dtype=..." if array.dtype.kind in "fiu" else ""))
     with np.errstate(invalid="ignore", over="ignore"):
-        return array.astype(dtype)
+        return constant(array.astype(dtype))
 
 
 def _without_tensors(data):

@@ -18,19 +18,19 @@ def _need_float(name, x):
         raise TypeError(f"{name}: expected a float32 or float64 tensor, got {x.array.dtype}; convert it with .float()")
 
 
-def normalize(x, p=2.0, dim=1, eps=1e-12):
-    """x divided by its p-norm along `dim` (by eps, where the norm is smaller): vectors of length 1.
+def normalize(input, p=2.0, dim=1, eps=1e-12):
+    """input divided by its p-norm along `dim` (by eps, where the norm is smaller): vectors of length 1.
 
     dim  an axis or several
     """
-    _need_float("normalize", x)
-    return x / norm(x, real("normalize", "p", p), dim, True).clamp(min=real("normalize", "eps", eps))
+    _need_float("normalize", input)
+    return input / norm(input, real("normalize", "p", p), dim, True).clamp(min=real("normalize", "eps", eps))
 
 
-def softmin(x, dim=None, dtype=None):
-    """softmax of -x: the smallest number gets the most"""
-    expect_tensor("softmin", x)
-    return softmax(-x, dim, dtype=dtype)
+def softmin(input, dim=None, dtype=None):
+    """softmax of -input: the smallest number gets the most"""
+    expect_tensor("softmin", input)
+    return softmax(-input, dim, dtype=dtype)
 
 
 def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1, rng=None):

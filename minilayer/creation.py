@@ -132,18 +132,18 @@ def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     return full(shape, 1, dtype=dtype or "float32", device=device, requires_grad=requires_grad)
 
 
-def zeros_like(x, *, dtype=None, device=None, requires_grad=False):
+def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
     """A tensor of zeros in the shape, dtype and place of another."""
-    expect_tensor("zeros_like", x)
-    dtype = x.dtype if dtype is None else as_dtype(dtype)
-    return _made(devices.zeros(x.shape, dtype, x.array), requires_grad, device)
+    expect_tensor("zeros_like", input)
+    dtype = input.dtype if dtype is None else as_dtype(dtype)
+    return _made(devices.zeros(input.shape, dtype, input.array), requires_grad, device)
 
 
-def ones_like(x, *, dtype=None, device=None, requires_grad=False):
+def ones_like(input, *, dtype=None, device=None, requires_grad=False):
     """A tensor of ones in the shape, dtype and place of another."""
-    expect_tensor("ones_like", x)
-    dtype = x.dtype if dtype is None else as_dtype(dtype)
-    return _made(devices.full(x.shape, 1, dtype, x.array), requires_grad, device)
+    expect_tensor("ones_like", input)
+    dtype = input.dtype if dtype is None else as_dtype(dtype)
+    return _made(devices.full(input.shape, 1, dtype, input.array), requires_grad, device)
 
 
 def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
@@ -264,16 +264,16 @@ def is_tensor(obj):
     return isinstance(obj, TensorBase)
 
 
-def is_floating_point(x):
+def is_floating_point(input):
     """Is it a tensor of float32 or float64?"""
-    expect_tensor("is_floating_point", x)
-    return x.is_floating_point()
+    expect_tensor("is_floating_point", input)
+    return input.is_floating_point()
 
 
-def numel(x):
+def numel(input):
     """How many elements a tensor has."""
-    expect_tensor("numel", x)
-    return x.numel()
+    expect_tensor("numel", input)
+    return input.numel()
 
 
 asarray = as_tensor

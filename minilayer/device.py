@@ -109,6 +109,12 @@ def to_device(x, device: str):
     return module_of(device).from_numpy(to_device(x, "cpu"))
 
 
+def read(x):
+    """An array as an ndarray, for Python to look at the values."""
+    runtime.cannot_repeat("a tensor's values read by Python (item, tolist, numpy, print, if, ...)")
+    return to_device(x, "cpu")
+
+
 # ---- making arrays ----
 
 def empty(shape, dtype, like):
@@ -281,6 +287,22 @@ def normalize_axes(name, dim, ndim) -> tuple:
         if first == second:
             raise ValueError(f"{name}: expected each dim once, got {tuple(dim)} for a tensor with {ndim} dimensions")
     return tuple(axes) if ndim else ()
+
+
+def axis_as_dim(name, dim, axis, default=None):
+    """`dim` where `axis` was given, NumPy's name for it, which PyTorch takes too."""
+    if dim != default:
+        raise TypeError(f"{name}: expected dim or axis, which mean the same, got dim={dim} and axis={axis}")
+    return axis
+
+
+def numpy_names(name, dim, axis, keepdim, keepdims, default=None):
+    """`dim` and `keepdim` where NumPy's names for them, `axis` and `keepdims`, were given."""
+    if keepdims is not None:
+        if keepdim:
+            raise TypeError(f"{name}: expected keepdim or keepdims, which mean the same, got both")
+        keepdim = keepdims
+    return dim if axis is None else axis_as_dim(name, dim, axis, default), keepdim
 
 
 sys.modules[__name__].__class__ = _Callable

@@ -11,6 +11,7 @@ import numpy as np
 
 from minilayer import device
 from minilayer._ext.dispatch import Family, family
+from minilayer._ext.runtime import cannot_repeat
 
 if cython.compiled:
     from cython.cimports.minilayer._ext.runtime import owns, same_dtype, same_shape
@@ -108,6 +109,7 @@ def fitted(op, i: cython.int, g, shape):
 def run_hooks(hooks, g):
     """Let each hook look at a gradient, or replace it. Hooks may keep or change what they see: it is a copy, and so is
     what goes on from here."""
+    cannot_repeat("a hook on a tensor's gradient")
     as_array = not isinstance(g, TensorBase)
     t = wrap(device.copy(g)) if as_array else g
     for hook in list(hooks):

@@ -127,7 +127,7 @@ def cuda(x):
 
 def tolist(x):
     """Its values as nested lists of Python numbers."""
-    return devices.to_device(x.array, "cpu").tolist()
+    return devices.read(x.array).tolist()
 
 
 def numpy(x):
@@ -137,7 +137,7 @@ def numpy(x):
         raise RuntimeError("numpy: this tensor requires a gradient, which NumPy would lose; use .detach().numpy()")
     if devices.device_of(x.array) != "cpu":
         raise TypeError(f"numpy: expected a tensor on the CPU, got one on {x.device}; use .cpu().numpy()")
-    return x.array
+    return devices.read(x.array)
 
 
 def retain_grad(x):
@@ -177,13 +177,17 @@ def _become(name, x, view):
     return x
 
 
-def unsqueeze_(x, dim):
+def unsqueeze_(x, dim=None, *, axis=None):
     """x with an axis of size 1 put in at `dim`, in place."""
+    if axis is not None:
+        dim = devices.axis_as_dim("unsqueeze_", dim, axis)
     return _become("unsqueeze_", x, shape.unsqueeze(x.detach(), dim))
 
 
-def squeeze_(x, dim=None):
+def squeeze_(x, dim=None, *, axis=None):
     """x without its axes of size 1, in place."""
+    if axis is not None:
+        dim = devices.axis_as_dim("squeeze_", dim, axis)
     return _become("squeeze_", x, shape.squeeze(x.detach(), dim))
 
 

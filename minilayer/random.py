@@ -60,6 +60,7 @@ class Generator:
     def manual_seed(self, seed) -> "Generator":
         """Begin the stream of `seed`; returns the generator."""
         seed = _checked_seed("manual_seed", seed)
+        runtime.cannot_repeat("a call of manual_seed()")
         with self._lock:
             self._begin(seed, 0)
         return self
@@ -96,6 +97,9 @@ class Generator:
             position, offset = self._start.copy(), self._offset
             self._offset = (offset + n_blocks) & _MASK
         position[1] = offset if offset < 2**63 else offset - 2**64
+        if runtime.recording() is not None:             # (every run of the program draws anew)
+            runtime.constant(position)
+            runtime.each_run(before=lambda: np.copyto(position, self.take(n_blocks)))
         return position
 
     def __reduce__(self):

@@ -121,7 +121,7 @@ class Tensor(TensorBase):
         return self.array.shape[0]
 
     def __repr__(self):
-        text = np.array2string(self._on_host(), separator=", ", prefix="tensor(")
+        text = np.array2string(devices.read(self.array), separator=", ", prefix="tensor(")
         if not self.array.size and self.array.ndim > 1:
             text += f", size={self.array.shape}"
         if self.array.dtype not in (float32, int64, boolean):
@@ -139,15 +139,12 @@ class Tensor(TensorBase):
 
     # ---- its values ----
 
-    def _on_host(self):
-        return devices.to_device(self.array, "cpu")
-
     def item(self):
         """Its one value as a Python number."""
         if self.array.size != 1:
             raise ValueError(f"item: expected a tensor of one element, got shape {self.array.shape}; "
                              "index it first, or use .tolist()")
-        return self._on_host().item()
+        return devices.read(self.array).item()
 
     def __array__(self, dtype=None, copy=None):
         array = self.numpy()
@@ -284,7 +281,7 @@ class Tensor(TensorBase):
         return made
 
     def __reduce__(self):
-        return _unpickle, (type(self), self._on_host(), self.wants_grad), self._attributes("pickle")
+        return _unpickle, (type(self), devices.read(self.array), self.wants_grad), self._attributes("pickle")
 
     def __setstate__(self, attributes):
         vars(self).update(attributes)

@@ -226,6 +226,38 @@ def check_inputs_untouched(case, sample):
             assert a.tobytes() == np.asarray(b).tobytes(), f"{case}: changed its input {i}"
 
 
+def nodes(ys):
+    """Every recorded operation behind some outputs."""
+    found, open_ones = {}, [y.node for y in ys]
+    while open_ones:
+        node = open_ones.pop()
+        if hasattr(node, "parents") and id(node) not in found:      # (the rest are leaves, and None)
+            found[id(node)] = node
+            open_ones += node.parents
+    return list(found.values())
+
+
+def check_writes_are_noticed(case, sample):
+    """Backward raises where it would read an input that was written to meanwhile: nothing is saved past its version."""
+    for i, x in enumerate(own(sample)):
+        if not isinstance(x, np.ndarray):
+            continue
+        inputs = tensors(own(sample))
+        ys = float_outputs(case.call(*inputs))
+        saved = [a for node in nodes(ys) for a in node.saved if isinstance(a, np.ndarray) and a.size]
+        if not any(np.may_share_memory(a, inputs[i].array) for a in saved):
+            continue
+        inputs[i].mark_written("this check")
+        wanted = [t for t in inputs if isinstance(t, ml.Tensor) and t.requires_grad]
+        try:
+            ml.grad(ys, wanted, cotangents(ys), allow_unused=True)
+        except RuntimeError as error:
+            assert "changed in place" in str(error), f"{case}: {error}"
+        else:
+            raise AssertionError(f"{case}: backward reads input {i}, and does not notice a write to it; save the input itself, "
+                                 "not a view or a reshape of it")
+
+
 # ---- what a row runs ----
 
 def ops_run(case, rng):

@@ -1,6 +1,6 @@
 """The floors of the house: imports go down only. Every import statement of the package is read, nothing is imported.
 
-    cli, train, signals, jobs, plots, doctor > nn, models, utils > layers, optim, data, serialization, weights
+    cli, train, signals, jobs, plots, doctor > nn, models, utils, captured > layers, optim, data, serialization, weights
         > creation, functional, composed, losses, multihead, init, gradcheck > tensor > ops
         > promotion, views, inplace, autograd, listing, arrays, tables > tape > node, versions, gradients
         > device, accelerator, random, cuda, dtypes, state, _ext
@@ -26,7 +26,7 @@ FLOORS = [
     {"tensor"},
     {"creation", "functional", "composed", "linalg", "init", "gradcheck", "losses", "multihead"},
     {"layers", "optim", "data", "serialization", "weights"},
-    {"nn", "models", "utils"},
+    {"nn", "models", "utils", "captured"},
     {"cli", "train", "signals", "jobs", "plots", "doctor", "__main__", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -38,7 +38,7 @@ cdef inline int forward(str name, ml_kernel kernel, object x, object y, double a
     s.a, s.b, s.c = a, b, c
     describe(x, &d[0], 0, name)
     describe(y, &d[1], 1, name)
-    return launch(name, kernel, d, &s, d[1].size)
+    return launch(name, kernel, d, &s, sizeof(s), d[1].size)
 
 
 cdef inline int backward(str name, ml_kernel kernel, object x, object dy, object dx, double a=0, double b=0,
@@ -49,7 +49,7 @@ cdef inline int backward(str name, ml_kernel kernel, object x, object dy, object
     describe(x, &d[0], 0, name)
     describe(dy, &d[1], 1, name)
     describe(dx, &d[2], 2, name)
-    return launch(name, kernel, d, &s, d[2].size)
+    return launch(name, kernel, d, &s, sizeof(s), d[2].size)
 
 
 def hardtanh(x, y, *, double low, double high):
@@ -208,7 +208,7 @@ def prelu(x, w, y):
     describe(x, &d[0], 0, "prelu")
     describe(w, &d[1], 1, "prelu")
     describe(y, &d[2], 2, "prelu")
-    launch("prelu", K.prelu, d, NULL, d[0].size)
+    launch("prelu", K.prelu, d, NULL, 0, d[0].size)
 
 
 def prelu_backward(x, w, dy, dx, dw, *, bint accumulate=False):
@@ -221,7 +221,7 @@ def prelu_backward(x, w, dy, dx, dw, *, bint accumulate=False):
     describe(dx, &d[3], 3, "prelu_backward")
     describe(dw, &d[4], 4, "prelu_backward")
     s.accumulate = accumulate
-    launch("prelu_backward", K.prelu_backward, d, &s, d[0].size)
+    launch("prelu_backward", K.prelu_backward, d, &s, sizeof(s), d[0].size)
 
 
 def rrelu(x, v, position, y, *, double lower, double upper):
@@ -233,4 +233,4 @@ def rrelu(x, v, position, y, *, double lower, double upper):
     describe(position, &d[2], 2, "rrelu")
     describe(y, &d[3], 3, "rrelu")
     s.a, s.b, s.c = lower, upper, 0
-    launch("rrelu", K.rrelu, d, &s, d[0].size)
+    launch("rrelu", K.rrelu, d, &s, sizeof(s), d[0].size)

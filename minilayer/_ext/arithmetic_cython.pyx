@@ -31,7 +31,7 @@ cdef inline int binary(str name, ml_kernel kernel, object a, object b, object y,
     describe(b, &d[1], 1, name)
     describe(y, &d[2], 2, name)
     s.accumulate = accumulate
-    return launch(name, kernel, d, &s, d[2].size)
+    return launch(name, kernel, d, &s, sizeof(s), d[2].size)
 
 
 def add(a, b, y, *, bint accumulate=False):
@@ -161,7 +161,7 @@ def where(condition, a, b, y):
     describe(a, &d[1], 1, "where")
     describe(b, &d[2], 2, "where")
     describe(y, &d[3], 3, "where")
-    launch("where", K.where, d, NULL, d[3].size)
+    launch("where", K.where, d, NULL, 0, d[3].size)
 
 
 cdef int backward(str name, ml_kernel kernel, object a, object b, object dy, object da, object db) except -1:
@@ -171,7 +171,7 @@ cdef int backward(str name, ml_kernel kernel, object a, object b, object dy, obj
     describe(dy, &d[2], 2, name)
     describe(da, &d[3], 3, name)
     describe(db, &d[4], 4, name)
-    return launch(name, kernel, d, NULL, d[2].size)
+    return launch(name, kernel, d, NULL, 0, d[2].size)
 
 
 def maximum_backward(a, b, dy, da, db):
@@ -196,4 +196,4 @@ def where_backward(condition, dy, da, db):
     describe(dy, &d[1], 1, "where_backward")
     describe(da, &d[2], 2, "where_backward")
     describe(db, &d[3], 3, "where_backward")
-    launch("where_backward", K.where_backward, d, NULL, d[1].size)
+    launch("where_backward", K.where_backward, d, NULL, 0, d[1].size)

@@ -41,7 +41,7 @@ def attention(q, k, v, mask, position, y, stats, *, double scale, bint causal=Fa
     s.scale = scale
     s.causal = causal
     s.p = p
-    launch("attention", K.attention, a, &s, a[0].size * (a[1].shape[2] if a[1].ndim == 4 else 1))
+    launch("attention", K.attention, a, &s, sizeof(s), a[0].size * (a[1].shape[2] if a[1].ndim == 4 else 1))
 
 
 def attention_backward(dy, q, k, v, mask, position, y, stats, dq, dk, dv, dmask, *, double scale, bint causal=False,
@@ -64,7 +64,7 @@ def attention_backward(dy, q, k, v, mask, position, y, stats, dq, dk, dv, dmask,
     s.scale = scale
     s.causal = causal
     s.p = p
-    launch("attention_backward", K.attention_backward, a, &s, a[1].size * (a[2].shape[2] if a[2].ndim == 4 else 1))
+    launch("attention_backward", K.attention_backward, a, &s, sizeof(s), a[1].size * (a[2].shape[2] if a[2].ndim == 4 else 1))
 
 
 def rotary(x, cosine, sine, y, *, bint interleaved=False, bint inverse=False):
@@ -77,4 +77,4 @@ def rotary(x, cosine, sine, y, *, bint interleaved=False, bint inverse=False):
     describe(y, &a[3], 3, "rotary")
     s.interleaved = interleaved
     s.inverse = inverse
-    launch("rotary", K.rotary, a, &s, a[0].size)
+    launch("rotary", K.rotary, a, &s, sizeof(s), a[0].size)

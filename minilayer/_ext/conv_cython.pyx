@@ -60,7 +60,7 @@ cdef int three(str name, ml_kernel entry, conv_settings *s, a, b, c, int64_t wor
     describe(a, &d[0], 0, name)
     describe(b, &d[1], 1, name)
     describe(c, &d[2], 2, name)
-    return launch(name, entry, d, s, d[work].size * 16)
+    return launch(name, entry, d, s, sizeof(s[0]), d[work].size * 16)
 
 
 cdef int four(str name, ml_kernel entry, conv_settings *s, x, w, b, y) except -1:
@@ -69,7 +69,7 @@ cdef int four(str name, ml_kernel entry, conv_settings *s, x, w, b, y) except -1
     describe(w, &d[1], 1, name)
     describe(b, &d[2], 2, name)
     describe(y, &d[3], 3, name)
-    return launch(name, entry, d, s, d[3].size * 16)
+    return launch(name, entry, d, s, sizeof(s[0]), d[3].size * 16)
 
 
 cdef int activate(str name, conv_settings *s, activation) except -1:

@@ -7,7 +7,7 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t
 
 from minilayer._ext.ctc_reference import _check
-from minilayer._ext.runtime cimport ML_BAD_INDEX, describe, fail, ml_array, ml_kernel, ml_runtime, runtime
+from minilayer._ext.runtime cimport ML_BAD_INDEX, describe, enter, fail, ml_array, ml_kernel, ml_runtime, runtime
 
 cnp.import_array()
 
@@ -28,8 +28,7 @@ cdef int run(str name, ml_kernel kernel, tuple arrays, int first, ctc_settings *
     cdef int i, status
     for i in range(<int> len(arrays)):
         describe(arrays[i], &a[i], i, name)
-    with nogil:
-        status = kernel(a, s)
+    status = enter(name, kernel, a, s, sizeof(s[0]), a[0].size)
     if status == ML_BAD_INDEX:
         _check(name, *arrays[first:first + 5], s.blank)
     if status:

@@ -24,7 +24,7 @@ def dropout(x, position, y, *, p):
     describe(x, &a[0], 0, "dropout")
     describe(position, &a[1], 1, "dropout")
     describe(y, &a[2], 2, "dropout")
-    launch("dropout", K.dropout, a, &s, a[0].size)
+    launch("dropout", K.dropout, a, &s, sizeof(s), a[0].size)
 
 
 def dropout_rows(x, position, y, *, double p, double scale, double shift, double dropped):
@@ -38,4 +38,4 @@ def dropout_rows(x, position, y, *, double p, double scale, double shift, double
     describe(x, &a[0], 0, "dropout_rows")
     describe(position, &a[1], 1, "dropout_rows")
     describe(y, &a[2], 2, "dropout_rows")
-    launch("dropout_rows", K.dropout_rows, a, &s, a[0].size)
+    launch("dropout_rows", K.dropout_rows, a, &s, sizeof(s), a[0].size)

@@ -29,7 +29,7 @@ cdef inline int unary(str name, ml_kernel kernel, object x, object y) except -1:
     cdef ml_array d[2]
     describe(x, &d[0], 0, name)
     describe(y, &d[1], 1, name)
-    return launch(name, kernel, d, NULL, d[1].size)
+    return launch(name, kernel, d, NULL, 0, d[1].size)
 
 
 cdef inline int backward(str name, ml_kernel kernel, object saved, object dy, object dx) except -1:
@@ -37,7 +37,7 @@ cdef inline int backward(str name, ml_kernel kernel, object saved, object dy, ob
     describe(saved, &d[0], 0, name)
     describe(dy, &d[1], 1, name)
     describe(dx, &d[2], 2, name)
-    return launch(name, kernel, d, NULL, d[2].size)
+    return launch(name, kernel, d, NULL, 0, d[2].size)
 
 
 def neg(x, y):
@@ -172,7 +172,7 @@ def gelu(x, y, *, approximate="none"):
     describe(x, &d[0], 0, "gelu")
     describe(y, &d[1], 1, "gelu")
     s.approximate = approximate == "tanh"
-    launch("gelu", K.gelu, d, &s, d[1].size)
+    launch("gelu", K.gelu, d, &s, sizeof(s), d[1].size)
 
 
 def gelu_backward(x, dy, dx, *, approximate="none"):
@@ -183,7 +183,7 @@ def gelu_backward(x, dy, dx, *, approximate="none"):
     describe(dy, &d[1], 1, "gelu_backward")
     describe(dx, &d[2], 2, "gelu_backward")
     s.approximate = approximate == "tanh"
-    launch("gelu_backward", K.gelu_backward, d, &s, d[2].size)
+    launch("gelu_backward", K.gelu_backward, d, &s, sizeof(s), d[2].size)
 
 
 cdef clamp_settings bounds(object low, object high, int dtype) except *:
@@ -213,7 +213,7 @@ def clamp(x, y, *, low=None, high=None):
     describe(x, &d[0], 0, "clamp")
     describe(y, &d[1], 1, "clamp")
     s = bounds(low, high, d[0].dtype)
-    launch("clamp", K.clamp, d, &s, d[1].size)
+    launch("clamp", K.clamp, d, &s, sizeof(s), d[1].size)
 
 
 def clamp_backward(x, dy, dx, *, low=None, high=None):
@@ -224,7 +224,7 @@ def clamp_backward(x, dy, dx, *, low=None, high=None):
     describe(dy, &d[1], 1, "clamp_backward")
     describe(dx, &d[2], 2, "clamp_backward")
     s = bounds(low, high, d[0].dtype)
-    launch("clamp_backward", K.clamp_backward, d, &s, d[2].size)
+    launch("clamp_backward", K.clamp_backward, d, &s, sizeof(s), d[2].size)
 
 
 def abs_backward(x, dy, dx):

@@ -6,7 +6,7 @@ The same bits as the reference: both add in the order of the indices.
 cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t
 
-from minilayer._ext.runtime cimport ML_BAD_INDEX, describe, fail, ml_array, ml_kernel, ml_runtime, runtime
+from minilayer._ext.runtime cimport ML_BAD_INDEX, describe, enter, fail, ml_array, ml_kernel, ml_runtime, runtime
 
 cnp.import_array()
 
@@ -29,8 +29,7 @@ cdef int run(str name, ml_kernel entry, const ml_array *a, const ml_embedding_se
     cdef int status
     cdef int64_t i
     cdef const int64_t *index
-    with nogil:
-        status = entry(a, s)
+    status = enter(name, entry, a, s, sizeof(s[0]), a[0].size)
     if status == ML_BAD_INDEX:
         index = <const int64_t *> a[indices].data
         for i in range(a[indices].size):

@@ -31,7 +31,7 @@ cdef int run(str name, ml_kernel entry, a, b, int windows, stride, padding, dila
     s.dilation[0], s.dilation[1] = dilation
     describe(a, &d[0], 0, name)
     describe(b, &d[1], 1, name)
-    return launch(name, entry, d, &s, d[windows].size)
+    return launch(name, entry, d, &s, sizeof(s), d[windows].size)
 
 
 def unfold(x, y, *, stride=(1, 1), padding=(0, 0), dilation=(1, 1)):

@@ -4,7 +4,7 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t
 
 from minilayer._ext.runtime cimport (ML_BAD_INDEX, ML_BOOL, ML_F32, ML_F64, ML_I32, ML_I64, ML_MAX_DIMS, ML_OK,
-                                     describe, fail, launch, ml_array, ml_kernel, ml_runtime, runtime)
+                                     describe, enter, fail, launch, ml_array, ml_kernel, ml_runtime, runtime)
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def copy(x, y):
     cdef ml_array a[2]
     describe(x, &a[0], 0, "copy")
     describe(y, &a[1], 1, "copy")
-    launch("copy", K.copy, a, NULL, a[1].size)
+    launch("copy", K.copy, a, NULL, 0, a[1].size)
 
 
 def fill(y, *, value):
@@ -58,7 +58,7 @@ def fill(y, *, value):
         if not low <= value <= high:
             raise OverflowError(f"fill: {value} does not fit in {y.dtype}")
         s.integer = value
-    launch("fill", K.fill, a, &s, a[0].size)
+    launch("fill", K.fill, a, &s, sizeof(s), a[0].size)
 
 
 def flatten_index(indices, flat, *, sizes, strides=None):
@@ -82,8 +82,7 @@ def flatten_index(indices, flat, *, sizes, strides=None):
         else:
             describe(indices[k], &a[k], k, "flatten_index")
     describe(flat, &a[n], n, "flatten_index")
-    with nogil:
-        status = K.flatten_index(a, &s)
+    status = enter("flatten_index", K.flatten_index, a, &s, sizeof(s), a[n].size)
     if status == ML_BAD_INDEX:
         for k in range(n):
             if s.axis[k] < 0:
@@ -98,7 +97,7 @@ def take_rows(x, flat, y):
     describe(x, &a[0], 0, "take_rows")
     describe(flat, &a[1], 1, "take_rows")
     describe(y, &a[2], 2, "take_rows")
-    launch("take_rows", K.take_rows, a, NULL, a[2].size)
+    launch("take_rows", K.take_rows, a, NULL, 0, a[2].size)
 
 
 def put_rows(x, flat, v):
@@ -107,7 +106,7 @@ def put_rows(x, flat, v):
     describe(x, &a[0], 0, "put_rows")
     describe(flat, &a[1], 1, "put_rows")
     describe(v, &a[2], 2, "put_rows")
-    launch("put_rows", K.put_rows, a, NULL, a[2].size)
+    launch("put_rows", K.put_rows, a, NULL, 0, a[2].size)
 
 
 def add_rows(x, flat, v):
@@ -116,7 +115,7 @@ def add_rows(x, flat, v):
     describe(x, &a[0], 0, "add_rows")
     describe(flat, &a[1], 1, "add_rows")
     describe(v, &a[2], 2, "add_rows")
-    launch("add_rows", K.add_rows, a, NULL, a[2].size)
+    launch("add_rows", K.add_rows, a, NULL, 0, a[2].size)
 
 
 def count_nonzero(mask) -> int:
@@ -126,7 +125,7 @@ def count_nonzero(mask) -> int:
     cdef int64_t count = 0
     s.count = &count
     describe(mask, &a[0], 0, "count_nonzero")
-    launch("count_nonzero", K.count_nonzero, a, &s, a[0].size)
+    launch("count_nonzero", K.count_nonzero, a, &s, sizeof(s), a[0].size)
     return count
 
 
@@ -135,4 +134,4 @@ def nonzero(mask, index):
     cdef ml_array a[2]
     describe(mask, &a[0], 0, "nonzero")
     describe(index, &a[1], 1, "nonzero")
-    launch("nonzero", K.nonzero, a, NULL, a[0].size)
+    launch("nonzero", K.nonzero, a, NULL, 0, a[0].size)

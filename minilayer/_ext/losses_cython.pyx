@@ -35,7 +35,7 @@ cdef int run(str name, ml_kernel kernel, tuple arrays, double scale, double bend
     s.bend, s.scale = bend, scale
     for i in range(len(arrays)):
         describe(arrays[i], &a[i], i, name)
-    return launch(name, kernel, a, &s, a[0].size)
+    return launch(name, kernel, a, &s, sizeof(s), a[0].size)
 
 
 def l1_loss(x, target, y, *, scale=1.0):

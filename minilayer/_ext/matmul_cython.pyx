@@ -36,7 +36,7 @@ def matmul(a, b, y, *, bint accumulate=False):
     describe(a, &d[0], 0, "matmul")
     describe(b, &d[1], 1, "matmul")
     describe(y, &d[2], 2, "matmul")
-    launch("matmul", K.matmul, d, &s, d[0].size + d[1].size + d[2].size)
+    launch("matmul", K.matmul, d, &s, sizeof(s), d[0].size + d[1].size + d[2].size)
 
 
 def linear(x, w, b, y, *, activation=None, bint accumulate=False):
@@ -54,4 +54,4 @@ def linear(x, w, b, y, *, activation=None, bint accumulate=False):
     describe(w, &d[1], 1, "linear")
     describe(b, &d[2], 2, "linear")
     describe(y, &d[3], 3, "linear")
-    launch("linear", K.linear, d, &s, d[0].size + d[1].size + d[3].size)
+    launch("linear", K.linear, d, &s, sizeof(s), d[0].size + d[1].size + d[3].size)

@@ -50,7 +50,7 @@ def layer_norm(x, w, b, y, mean, rstd, *, double eps=1e-5):
     describe(mean, &a[4], 4, "layer_norm")
     describe(rstd, &a[5], 5, "layer_norm")
     s.eps = eps
-    launch("layer_norm", K.layer_norm, a, &s, a[0].size)
+    launch("layer_norm", K.layer_norm, a, &s, sizeof(s), a[0].size)
 
 
 def layer_norm_backward(dy, x, w, mean, rstd, dx, dw, db, *, bint accumulate=False):
@@ -68,7 +68,7 @@ def layer_norm_backward(dy, x, w, mean, rstd, dx, dw, db, *, bint accumulate=Fal
     describe(dw, &a[6], 6, "layer_norm_backward")
     describe(db, &a[7], 7, "layer_norm_backward")
     s.accumulate = accumulate
-    launch("layer_norm_backward", K.layer_norm_backward, a, &s, a[0].size)
+    launch("layer_norm_backward", K.layer_norm_backward, a, &s, sizeof(s), a[0].size)
 
 
 def batch_norm(x, w, b, y, mean, rstd, running_mean, running_var, momentum, *, double eps=1e-5):
@@ -85,7 +85,7 @@ def batch_norm(x, w, b, y, mean, rstd, running_mean, running_var, momentum, *, d
     describe(running_var, &a[7], 7, "batch_norm")
     describe(momentum, &a[8], 8, "batch_norm")
     s.eps = eps
-    launch("batch_norm", K.batch_norm, a, &s, a[0].size)
+    launch("batch_norm", K.batch_norm, a, &s, sizeof(s), a[0].size)
 
 
 def batch_norm_eval(x, w, b, running_mean, running_var, y, *, double eps=1e-5):
@@ -99,7 +99,7 @@ def batch_norm_eval(x, w, b, running_mean, running_var, y, *, double eps=1e-5):
     describe(running_var, &a[4], 4, "batch_norm_eval")
     describe(y, &a[5], 5, "batch_norm_eval")
     s.eps = eps
-    launch("batch_norm_eval", K.batch_norm_eval, a, &s, a[0].size)
+    launch("batch_norm_eval", K.batch_norm_eval, a, &s, sizeof(s), a[0].size)
 
 
 def batch_norm_backward(dy, x, w, mean, rstd, dx, dw, db):
@@ -114,7 +114,7 @@ def batch_norm_backward(dy, x, w, mean, rstd, dx, dw, db):
     describe(dx, &a[5], 5, "batch_norm_backward")
     describe(dw, &a[6], 6, "batch_norm_backward")
     describe(db, &a[7], 7, "batch_norm_backward")
-    launch("batch_norm_backward", K.batch_norm_backward, a, &s, a[0].size)
+    launch("batch_norm_backward", K.batch_norm_backward, a, &s, sizeof(s), a[0].size)
 
 
 def batch_norm_eval_backward(dy, x, w, running_mean, running_var, dx, dw, db, *, double eps=1e-5):
@@ -130,7 +130,7 @@ def batch_norm_eval_backward(dy, x, w, running_mean, running_var, dx, dw, db, *,
     describe(dw, &a[6], 6, "batch_norm_eval_backward")
     describe(db, &a[7], 7, "batch_norm_eval_backward")
     s.eps = eps
-    launch("batch_norm_eval_backward", K.batch_norm_eval_backward, a, &s, a[0].size)
+    launch("batch_norm_eval_backward", K.batch_norm_eval_backward, a, &s, sizeof(s), a[0].size)
 
 
 def rms_norm(x, w, y, rstd, *, double eps=1e-5):
@@ -142,7 +142,7 @@ def rms_norm(x, w, y, rstd, *, double eps=1e-5):
     describe(y, &a[2], 2, "rms_norm")
     describe(rstd, &a[3], 3, "rms_norm")
     s.eps = eps
-    launch("rms_norm", K.rms_norm, a, &s, a[0].size)
+    launch("rms_norm", K.rms_norm, a, &s, sizeof(s), a[0].size)
 
 
 def rms_norm_backward(dy, x, w, rstd, dx, dw, *, bint accumulate=False):
@@ -156,7 +156,7 @@ def rms_norm_backward(dy, x, w, rstd, dx, dw, *, bint accumulate=False):
     describe(dx, &a[4], 4, "rms_norm_backward")
     describe(dw, &a[5], 5, "rms_norm_backward")
     s.accumulate = accumulate
-    launch("rms_norm_backward", K.rms_norm_backward, a, &s, a[0].size)
+    launch("rms_norm_backward", K.rms_norm_backward, a, &s, sizeof(s), a[0].size)
 
 
 def group_norm(x, w, b, y, mean, rstd, variance, *, int64_t groups, double eps=1e-5):
@@ -172,7 +172,7 @@ def group_norm(x, w, b, y, mean, rstd, variance, *, int64_t groups, double eps=1
     describe(variance, &a[6], 6, "group_norm")
     s.groups = groups
     s.eps = eps
-    launch("group_norm", K.group_norm, a, &s, a[0].size)
+    launch("group_norm", K.group_norm, a, &s, sizeof(s), a[0].size)
 
 
 def group_norm_backward(dy, x, w, mean, rstd, dx, dw, db, *, int64_t groups):
@@ -188,7 +188,7 @@ def group_norm_backward(dy, x, w, mean, rstd, dx, dw, db, *, int64_t groups):
     describe(dw, &a[6], 6, "group_norm_backward")
     describe(db, &a[7], 7, "group_norm_backward")
     s.groups = groups
-    launch("group_norm_backward", K.group_norm_backward, a, &s, a[0].size)
+    launch("group_norm_backward", K.group_norm_backward, a, &s, sizeof(s), a[0].size)
 
 
 def instance_statistics(mean, variance, running_mean, running_var, momentum, *, int64_t n):
@@ -201,7 +201,7 @@ def instance_statistics(mean, variance, running_mean, running_var, momentum, *, 
     describe(running_var, &a[3], 3, "instance_statistics")
     describe(momentum, &a[4], 4, "instance_statistics")
     s.n = n
-    launch("instance_statistics", K.instance_statistics, a, &s, a[0].size)
+    launch("instance_statistics", K.instance_statistics, a, &s, sizeof(s), a[0].size)
 
 
 def local_response_norm(x, y, scale, *, int64_t size, double alpha, double beta, double k):
@@ -215,7 +215,7 @@ def local_response_norm(x, y, scale, *, int64_t size, double alpha, double beta,
     s.alpha = alpha
     s.beta = beta
     s.k = k
-    launch("local_response_norm", K.local_response_norm, a, &s, a[0].size)
+    launch("local_response_norm", K.local_response_norm, a, &s, sizeof(s), a[0].size)
 
 
 def local_response_norm_backward(dy, x, scale, dx, *, int64_t size, double alpha, double beta):
@@ -229,4 +229,4 @@ def local_response_norm_backward(dy, x, scale, dx, *, int64_t size, double alpha
     s.size = size
     s.alpha = alpha
     s.beta = beta
-    launch("local_response_norm_backward", K.local_response_norm_backward, a, &s, a[0].size)
+    launch("local_response_norm_backward", K.local_response_norm_backward, a, &s, sizeof(s), a[0].size)

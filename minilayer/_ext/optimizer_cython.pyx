@@ -33,7 +33,8 @@ cdef extern from "c/optimizer.h":
 cdef const optimizer_kernels *K = optimizer_select(runtime())
 
 
-cdef int step(str name, ml_kernel entry, tuple lists, Py_ssize_t count, numbers, const void *settings) except -1:
+cdef int step(str name, ml_kernel entry, tuple lists, Py_ssize_t count, numbers, const void *settings,
+              size_t settings_bytes) except -1:
     """Describe the arrays of the lists one after the other, then `numbers`, and run."""
     cdef Py_ssize_t k, place = 0
     cdef int64_t work = 0
@@ -49,7 +50,7 @@ cdef int step(str name, ml_kernel entry, tuple lists, Py_ssize_t count, numbers,
                 work += a[place].size
                 place += 1
         describe(numbers, &a[place], <int> place, name)
-        launch(name, entry, a, settings, work)
+        launch(name, entry, a, settings, settings_bytes, work)
     finally:
         PyMem_Free(a)
     return 0
@@ -65,7 +66,7 @@ def sgd(params, grads, buffers, hyper, *, momentum=0.0, dampening=0.0, weight_de
     s.weight_decay = weight_decay
     s.nesterov = nesterov
     s.maximize = maximize
-    step("sgd", K.sgd, (params, grads, buffers) if s.momentum != 0 else (params, grads), s.count, hyper, &s)
+    step("sgd", K.sgd, (params, grads, buffers) if s.momentum != 0 else (params, grads), s.count, hyper, &s, sizeof(s))
 
 
 def adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, hyper, *, betas=(0.9, 0.999), eps=1e-8,
@@ -80,7 +81,7 @@ def adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, hyper, *, betas=
     s.amsgrad = amsgrad
     s.maximize = maximize
     step("adam", K.adam, (params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs) if amsgrad else
-         (params, grads, exp_avgs, exp_avg_sqs), s.count, hyper, &s)
+         (params, grads, exp_avgs, exp_avg_sqs), s.count, hyper, &s, sizeof(s))
 
 
 cdef ml_rule_settings rule(params, bint maximize, double weight_decay=0.0, double eps=0.0, double beta1=0.0,
@@ -105,26 +106,26 @@ def rmsprop(params, grads, square_avgs, grad_avgs, buffers, hyper, *, alpha=0.99
     s.momentum = momentum
     s.centered = centered
     step("rmsprop", K.rmsprop, (params, grads, square_avgs, *([grad_avgs] if centered else []),
-                                *([buffers] if s.momentum != 0 else [])), s.count, hyper, &s)
+                                *([buffers] if s.momentum != 0 else [])), s.count, hyper, &s, sizeof(s))
 
 
 def adagrad(params, grads, sums, hyper, *, lr_decay=0.0, eps=1e-10, weight_decay=0.0, maximize=False):
     """One step of Adagrad, hyper = [lr, t]."""
     cdef ml_rule_settings s = rule(params, maximize, weight_decay, eps)
     s.low = lr_decay
-    step("adagrad", K.adagrad, (params, grads, sums), s.count, hyper, &s)
+    step("adagrad", K.adagrad, (params, grads, sums), s.count, hyper, &s, sizeof(s))
 
 
 def adadelta(params, grads, square_avgs, deltas, hyper, *, rho=0.9, eps=1e-6, weight_decay=0.0, maximize=False):
     """One step of Adadelta, hyper = [lr, t]."""
     cdef ml_rule_settings s = rule(params, maximize, weight_decay, eps, rho)
-    step("adadelta", K.adadelta, (params, grads, square_avgs, deltas), s.count, hyper, &s)
+    step("adadelta", K.adadelta, (params, grads, square_avgs, deltas), s.count, hyper, &s, sizeof(s))
 
 
 def adamax(params, grads, exp_avgs, exp_infs, hyper, *, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, maximize=False):
     """One step of Adamax, hyper = [lr, t]."""
     cdef ml_rule_settings s = rule(params, maximize, weight_decay, eps, betas[0], betas[1])
-    step("adamax", K.adamax, (params, grads, exp_avgs, exp_infs), s.count, hyper, &s)
+    step("adamax", K.adamax, (params, grads, exp_avgs, exp_infs), s.count, hyper, &s, sizeof(s))
 
 
 def nadam(params, grads, exp_avgs, exp_avg_sqs, hyper, *, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0,
@@ -133,7 +134,7 @@ def nadam(params, grads, exp_avgs, exp_avg_sqs, hyper, *, betas=(0.9, 0.999), ep
     cdef ml_rule_settings s = rule(params, maximize, weight_decay, eps, betas[0], betas[1])
     s.momentum = momentum_decay
     s.decoupled = decoupled
-    step("nadam", K.nadam, (params, grads, exp_avgs, exp_avg_sqs), s.count, hyper, &s)
+    step("nadam", K.nadam, (params, grads, exp_avgs, exp_avg_sqs), s.count, hyper, &s, sizeof(s))
 
 
 def radam(params, grads, exp_avgs, exp_avg_sqs, hyper, *, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0,
@@ -141,25 +142,25 @@ def radam(params, grads, exp_avgs, exp_avg_sqs, hyper, *, betas=(0.9, 0.999), ep
     """One step of RAdam, hyper = [lr, t]."""
     cdef ml_rule_settings s = rule(params, maximize, weight_decay, eps, betas[0], betas[1])
     s.decoupled = decoupled
-    step("radam", K.radam, (params, grads, exp_avgs, exp_avg_sqs), s.count, hyper, &s)
+    step("radam", K.radam, (params, grads, exp_avgs, exp_avg_sqs), s.count, hyper, &s, sizeof(s))
 
 
 def rprop(params, grads, previous, step_sizes, hyper, *, etas=(0.5, 1.2), step_limits=(1e-6, 50.0), maximize=False):
     """One step of Rprop."""
     cdef ml_rule_settings s = rule(params, maximize, 0.0, 0.0, etas[0], etas[1])
     s.low, s.high = step_limits
-    step("rprop", K.rprop, (params, grads, previous, step_sizes), s.count, hyper, &s)
+    step("rprop", K.rprop, (params, grads, previous, step_sizes), s.count, hyper, &s, sizeof(s))
 
 
 def norm_squared(grads, total):
     """total[0] = the sum of the squares of all values."""
     cdef ml_list_settings s
     s.count = len(grads)
-    step("norm_squared", K.norm_squared, (grads,), s.count, total, &s)
+    step("norm_squared", K.norm_squared, (grads,), s.count, total, &s, sizeof(s))
 
 
 def scale(arrays, factor):
     """Multiply every value by factor[0], in place."""
     cdef ml_list_settings s
     s.count = len(arrays)
-    step("scale", K.scale, (arrays,), s.count, factor, &s)
+    step("scale", K.scale, (arrays,), s.count, factor, &s, sizeof(s))

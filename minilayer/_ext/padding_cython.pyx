@@ -38,7 +38,7 @@ def pad(x, y, *, before, mode):
     describe(x, &a[0], 0, "pad")
     describe(y, &a[1], 1, "pad")
     fill(&s, before, mode)
-    launch("pad", K.pad, a, &s, a[1].size)
+    launch("pad", K.pad, a, &s, sizeof(s), a[1].size)
 
 
 def pad_backward(dy, dx, *, before, mode):
@@ -48,4 +48,4 @@ def pad_backward(dy, dx, *, before, mode):
     describe(dy, &a[0], 0, "pad_backward")
     describe(dx, &a[1], 1, "pad_backward")
     fill(&s, before, mode)
-    launch("pad_backward", K.pad_backward, a, &s, a[0].size)
+    launch("pad_backward", K.pad_backward, a, &s, sizeof(s), a[0].size)

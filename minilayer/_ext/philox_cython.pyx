@@ -26,7 +26,7 @@ def random_bits(position, y):
     cdef ml_array a[2]
     describe(position, &a[0], 0, "random_bits")
     describe(y, &a[1], 1, "random_bits")
-    launch("random_bits", K.random_bits, a, NULL, a[1].size)
+    launch("random_bits", K.random_bits, a, NULL, 0, a[1].size)
 
 
 def uniform(position, y):
@@ -34,7 +34,7 @@ def uniform(position, y):
     cdef ml_array a[2]
     describe(position, &a[0], 0, "uniform")
     describe(y, &a[1], 1, "uniform")
-    launch("uniform", K.uniform, a, NULL, a[1].size)
+    launch("uniform", K.uniform, a, NULL, 0, a[1].size)
 
 
 def normal(position, y):
@@ -42,7 +42,7 @@ def normal(position, y):
     cdef ml_array a[2]
     describe(position, &a[0], 0, "normal")
     describe(y, &a[1], 1, "normal")
-    launch("normal", K.normal, a, NULL, a[1].size * 16)
+    launch("normal", K.normal, a, NULL, 0, a[1].size * 16)
 
 
 def integers(position, y, *, low, high):
@@ -53,4 +53,4 @@ def integers(position, y, *, low, high):
     s.count = high - low
     describe(position, &a[0], 0, "integers")
     describe(y, &a[1], 1, "integers")
-    launch("integers", K.integers, a, &s, a[1].size)
+    launch("integers", K.integers, a, &s, sizeof(s), a[1].size)

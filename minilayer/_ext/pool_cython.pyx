@@ -7,7 +7,7 @@ order. Results do not depend on the number of threads.
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-from minilayer._ext.runtime cimport ML_BAD_INDEX, describe, fail, launch, ml_array, ml_kernel, ml_runtime, runtime
+from minilayer._ext.runtime cimport ML_BAD_INDEX, describe, enter, fail, launch, ml_array, ml_kernel, ml_runtime, runtime
 
 cnp.import_array()
 
@@ -52,7 +52,7 @@ def max_pool(x, y, index, *, kernel, stride, padding=(0, 0, 0), dilation=(1, 1, 
     describe(y, &a[1], 1, "max_pool")
     describe(index, &a[2], 2, "max_pool")
     fill(&s, "max_pool", kernel, stride, padding, dilation)
-    launch("max_pool", K.max_pool, a, &s, a[0].size)
+    launch("max_pool", K.max_pool, a, &s, sizeof(s), a[0].size)
 
 
 cdef int places(str name, ml_kernel entry, first, second, third) except -1:
@@ -63,7 +63,7 @@ cdef int places(str name, ml_kernel entry, first, second, third) except -1:
     describe(second, &a[1], 1, name)
     describe(third, &a[2], 2, name)
     try:
-        return launch(name, entry, a, &s, a[0].size + a[2].size)
+        return launch(name, entry, a, &s, sizeof(s), a[0].size + a[2].size)
     except IndexError as error:
         raise IndexError(f"{error}, got {second.min()} .. {second.max()}") from None
 
@@ -88,8 +88,7 @@ def fractional_max_pool(x, samples, y, index, *, kernel):
     describe(y, &a[2], 2, "fractional_max_pool")
     describe(index, &a[3], 3, "fractional_max_pool")
     fill(&s, "fractional_max_pool", kernel, (1, 1, 1), (0, 0, 0), (1, 1, 1))
-    with nogil:
-        status = K.fractional_max_pool(a, &s)
+    status = enter("fractional_max_pool", K.fractional_max_pool, a, &s, sizeof(s), a[0].size)
     if status == ML_BAD_INDEX:
         raise ValueError("fractional_max_pool: expected samples in [0, 1), got one outside")
     if status:
@@ -115,7 +114,7 @@ def avg_pool(x, y, *, kernel, stride, padding=(0, 0, 0), bint count_include_pad=
     fill(&s, "avg_pool", kernel, stride, padding, (1, 1, 1))
     s.count_include_pad = count_include_pad
     s.divisor = 0 if divisor_override is None else divisor_override
-    launch("avg_pool", K.avg_pool, a, &s, a[0].size)
+    launch("avg_pool", K.avg_pool, a, &s, sizeof(s), a[0].size)
 
 
 def avg_pool_backward(dy, dx, *, kernel, stride, padding=(0, 0, 0), bint count_include_pad=True, divisor_override=None):
@@ -127,7 +126,7 @@ def avg_pool_backward(dy, dx, *, kernel, stride, padding=(0, 0, 0), bint count_i
     fill(&s, "avg_pool_backward", kernel, stride, padding, (1, 1, 1))
     s.count_include_pad = count_include_pad
     s.divisor = 0 if divisor_override is None else divisor_override
-    launch("avg_pool_backward", K.avg_pool_backward, a, &s, a[1].size)
+    launch("avg_pool_backward", K.avg_pool_backward, a, &s, sizeof(s), a[1].size)
 
 
 def adaptive_avg_pool(x, y):
@@ -136,7 +135,7 @@ def adaptive_avg_pool(x, y):
     cdef pool_settings s
     describe(x, &a[0], 0, "adaptive_avg_pool")
     describe(y, &a[1], 1, "adaptive_avg_pool")
-    launch("adaptive_avg_pool", K.adaptive_avg_pool, a, &s, a[0].size)
+    launch("adaptive_avg_pool", K.adaptive_avg_pool, a, &s, sizeof(s), a[0].size)
 
 
 def adaptive_avg_pool_backward(dy, dx):
@@ -145,4 +144,4 @@ def adaptive_avg_pool_backward(dy, dx):
     cdef pool_settings s
     describe(dy, &a[0], 0, "adaptive_avg_pool_backward")
     describe(dx, &a[1], 1, "adaptive_avg_pool_backward")
-    launch("adaptive_avg_pool_backward", K.adaptive_avg_pool_backward, a, &s, a[1].size)
+    launch("adaptive_avg_pool_backward", K.adaptive_avg_pool_backward, a, &s, sizeof(s), a[1].size)

@@ -37,7 +37,7 @@ cdef int run(str name, ml_kernel entry, tuple arrays, bint relu, bint reverse) e
         describe(array, &d[i], i, name)
         work += d[i].size
         i += 1
-    launch(name, entry, d, &s, work * 16)
+    launch(name, entry, d, &s, sizeof(s), work * 16)
     return 0
 
 

@@ -36,7 +36,7 @@ cdef inline int reduce(str name, ml_kernel entry, object x, object y, int accumu
         if a[0].dtype != ML_F32 and a[0].dtype != ML_F64:
             raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
         s.divisor = 0 if a[1].size == 0 else <double> a[0].size / <double> a[1].size
-    return launch(name, entry, a, &s, a[0].size)
+    return launch(name, entry, a, &s, sizeof(s), a[0].size)
 
 
 def sum(x, y, *, accumulate=False):
@@ -83,7 +83,7 @@ cdef inline int along(str name, ml_kernel entry, object x, object y, object z, i
         describe(z, &a[2], 2, name)
     s.axis = axis if axis >= 0 else axis + a[0].ndim
     s.reverse = reverse
-    return launch(name, entry, a, &s, a[0].size)
+    return launch(name, entry, a, &s, sizeof(s), a[0].size)
 
 
 def argmax(x, index, *, axis):
@@ -118,7 +118,7 @@ def max_backward(x, y, dy, dx, *, bint nan_to_all=False):
     describe(y, &a[1], 1, "max_backward")
     describe(dy, &a[2], 2, "max_backward")
     describe(dx, &a[3], 3, "max_backward")
-    launch("max_backward", K.max_backward, a, &spread, a[0].size)
+    launch("max_backward", K.max_backward, a, &spread, sizeof(spread), a[0].size)
 
 
 def scatter_axis(dy, index, dx, *, axis):
@@ -134,7 +134,7 @@ def prod_backward(x, dy, dx):
     describe(x, &a[0], 0, "prod_backward")
     describe(dy, &a[1], 1, "prod_backward")
     describe(dx, &a[2], 2, "prod_backward")
-    launch("prod_backward", K.prod_backward, a, NULL, a[0].size)
+    launch("prod_backward", K.prod_backward, a, NULL, 0, a[0].size)
 
 
 def cumsum(x, y, *, axis, reverse=False):

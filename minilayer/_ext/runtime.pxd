@@ -34,8 +34,11 @@ cdef extern from "c/ml.h":
         void (*parallel_for)(ml_task task, void *context, int64_t n, int64_t grain) noexcept nogil
         void *(*scratch)(int slot, size_t bytes) noexcept nogil
         int (*threads)() noexcept nogil
+        int recording
 
 cdef const ml_runtime *runtime() noexcept nogil
+cdef int note_array(object array, int number) except -1
+cdef int note_kernel(str kernel, ml_kernel entry, const ml_array *arrays, const void *settings, size_t bytes) except -1
 cdef int refuse(object array, int number, str kernel) except -1
 cdef int fail(int status, str kernel) except -1
 cpdef object empty(tuple shape, object dtype)
@@ -48,6 +51,7 @@ cpdef bint same_dtype(object a, object b)
 cpdef bint is_contiguous(object array)
 cpdef object empty_broadcast(str name, object a, object b, object dtype=*)
 cpdef object scalar_like(object value, object array)
+cpdef int cannot_repeat(str why) except -1
 
 
 cdef inline int describe(object array, ml_array *d, int number, str kernel) except -1:
@@ -58,6 +62,8 @@ cdef inline int describe(object array, ml_array *d, int number, str kernel) exce
     cdef cnp.npy_intp *strides
     cdef int64_t size = 1
     if array is None:
+        if runtime().recording:
+            note_array(None, number)
         d.data = NULL
         d.ndim = 0
         d.size = 0
@@ -93,18 +99,27 @@ cdef inline int describe(object array, ml_array *d, int number, str kernel) exce
     d.size = size
     d.ndim = n
     d.data = cnp.PyArray_BYTES(x)
+    if runtime().recording:
+        note_array(array, number)
     return 0
 
 
-cdef inline int launch(str kernel, ml_kernel entry, const ml_array *arrays, const void *settings, int64_t work) except -1:
-    """Run a C entry and raise what its status says. `work` is about the number of elements touched: the GIL is
-    let go where that is worth the 0.1 us it costs, so that other Python threads go on during long kernels."""
-    cdef int status
+cdef inline int enter(str kernel, ml_kernel entry, const ml_array *arrays, const void *settings, size_t settings_bytes,
+                      int64_t work) except -1:
+    """Run a C entry and return its status. `work` is about the number of elements touched: the GIL is let go where that
+    is worth the 0.1 us it costs, so that other Python threads go on during long kernels."""
+    if runtime().recording:
+        note_kernel(kernel, entry, arrays, settings, settings_bytes)
     if work > 8192:
         with nogil:
-            status = entry(arrays, settings)
-    else:
-        status = entry(arrays, settings)
+            return entry(arrays, settings)
+    return entry(arrays, settings)
+
+
+cdef inline int launch(str kernel, ml_kernel entry, const ml_array *arrays, const void *settings, size_t settings_bytes,
+                       int64_t work) except -1:
+    """`enter`, and raise what the status says."""
+    cdef int status = enter(kernel, entry, arrays, settings, settings_bytes, work)
     if status != ML_OK:
         return fail(status, kernel)
     return 0

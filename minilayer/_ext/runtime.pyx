@@ -11,10 +11,13 @@ import numpy as np
 
 cimport cython
 cimport numpy as cnp
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
 
 cnp.import_array()
 
@@ -29,7 +32,22 @@ cdef extern from "c/threads.h":
 cdef extern from "<stdlib.h>" nogil:
     int posix_memalign(void **p, size_t alignment, size_t bytes)
 
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident() nogil
+
 cdef extern from "numpy/arrayobject.h":
+    ctypedef struct PyDataMemAllocator:
+        void *ctx
+        void *(*malloc)(void *ctx, size_t size) noexcept
+        void *(*calloc)(void *ctx, size_t count, size_t size) noexcept
+        void *(*realloc)(void *ctx, void *p, size_t size) noexcept
+        void (*free)(void *ctx, void *p, size_t size) noexcept
+    ctypedef struct PyDataMem_Handler:
+        char name[127]
+        unsigned char version
+        PyDataMemAllocator allocator
+    object PyDataMem_SetHandler(object handler)
+    PyObject *PyArray_HANDLER(cnp.ndarray array)
     object PyArray_NewFromDescr(void *subtype, void *descr, int nd, cnp.npy_intp *dims, cnp.npy_intp *strides,
                                 void *data, int flags, PyObject *obj)
     int PyArray_SetBaseObject(cnp.ndarray arr, object obj) except -1
@@ -138,6 +156,7 @@ cdef inline int size_class(size_t bytes, size_t *rounded) noexcept:
     return octave * 4 + <int> quarters - 4
 
 
+@cython.no_gc                       # (a program does not hold the arrays over its memory: no cycle)
 @cython.freelist(64)
 @cython.final
 cdef class Block:
@@ -145,10 +164,14 @@ cdef class Block:
     cdef void *data
     cdef size_t bytes
     cdef int index
+    cdef Program program        # whose memory it is part of; None for the cache's
 
     def __dealloc__(self):
         global kept_bytes, live_bytes
         if self.data == NULL:
+            return
+        if self.program is not None:
+            self.program.give_back(self.data, self.bytes)
             return
         live_bytes -= self.bytes
         if self.index < CLASSES and kept_count[self.index] < PER_CLASS and kept_bytes + self.bytes <= KEEP:
@@ -162,6 +185,11 @@ cdef class Block:
 cdef Block take_block(size_t bytes):
     global kept_bytes, live_bytes
     cdef Block block = Block.__new__(Block)
+    if is_recorded():
+        block.bytes = (bytes + 63) // 64 * 64 if bytes else 64
+        block.data = recorded.take(block.bytes)
+        block.program = recorded
+        return block
     block.index = size_class(bytes, &block.bytes)
     if block.index < CLASSES and kept_count[block.index]:
         kept_count[block.index] -= 1
@@ -200,7 +228,7 @@ cdef object new_array(int ndim, cnp.npy_intp *dims, void *descriptor):
         if dims[i] != 0 and bytes > (<size_t> 1 << 62) // <size_t> dims[i]:
             raise MemoryError(f"empty: an array of shape {tuple([dims[j] for j in range(ndim)])} does not fit in memory")
         bytes *= dims[i]
-    if bytes < SMALL:
+    if bytes < SMALL and not is_recorded():
         Py_INCREF(descr)            # PyArray_NewFromDescr steals it
         return PyArray_NewFromDescr(<void *> <PyObject *> cnp.ndarray, descriptor, ndim, dims, NULL, NULL, 0, NULL)
     try:
@@ -327,7 +355,7 @@ cpdef object empty_broadcast(str name, object a, object b, object dtype=None):
 
 cpdef object scalar_like(object value, object array):
     """A 0-d ndarray of a Python number, with another array's dtype."""
-    cdef cnp.ndarray x = array, y = new_array(0, NULL, array_descr(x))
+    cdef cnp.ndarray x = array, y = np.empty((), x.dtype) if is_recorded() else new_array(0, NULL, array_descr(x))
     cdef int t = cnp.PyArray_TYPE(x)
     if t == cnp.NPY_FLOAT32:
         (<float *> cnp.PyArray_DATA(y))[0] = <float> <double> value
@@ -335,7 +363,279 @@ cpdef object scalar_like(object value, object array):
         (<double *> cnp.PyArray_DATA(y))[0] = value
     else:
         y[()] = value
-    return y
+    return constant(y)
+
+
+# ---- recorded programs ----
+
+DTYPE_NAMES = ("float32", "float64", "int64", "int32", "uint8", "bool")
+
+
+cdef struct ml_step:
+    ml_kernel entry
+    ml_array *arrays            # `count` descriptors, and behind them the settings
+    int count
+    const void *settings
+
+cdef Program recorded = None    # what the thread of recorded.thread is writing down
+
+
+cdef inline bint is_recorded() noexcept:
+    """Is the calling thread writing its kernels down?"""
+    return ml_the_runtime.recording and recorded.thread == PyThread_get_thread_ident()
+
+
+cdef void *_malloc(void *ctx, size_t size) noexcept:
+    return malloc(size)
+
+
+cdef void *_calloc(void *ctx, size_t count, size_t size) noexcept:
+    return calloc(count, size)
+
+
+cdef void *_realloc(void *ctx, void *p, size_t size) noexcept:
+    return realloc(p, size)
+
+
+cdef void _free(void *ctx, void *p, size_t size) noexcept:
+    free(p)
+
+
+# NumPy's own memory while a program is being written. An array remembers which handler its memory came from: so it is
+# known which arrays NumPy made meanwhile.
+cdef PyDataMem_Handler watching
+memcpy(watching.name, b"minilayer program", 18)
+watching.version = 1
+watching.allocator = PyDataMemAllocator(NULL, _malloc, _calloc, _realloc, _free)
+
+
+cdef class Program:
+    """The kernels that a thread ran between `begin` and `end`, with their arrays and settings: `run` runs them again
+    without Python in between, on the same memory.
+
+    What was allocated meanwhile came from memory of the program's own. A block that was let go served again, so the
+    lifetimes that reference counts found are the plan of that memory, and it holds for every later run. Arrays from
+    outside (parameters, inputs, the state of an optimizer, constants) are kept alive, and a copy of what they held when
+    they were first met, so that `check` can run the program on the same values again.
+    """
+    cdef ml_step *steps
+    cdef Py_ssize_t count, room
+    cdef list names, blocks
+    cdef int span
+    cdef dict waiting, outside
+    cdef unsigned long thread
+    cdef object handler, handler_before
+    cdef readonly size_t bytes      # of its memory
+    cdef readonly str obstacle      # why it cannot be run again, or None
+    # functions: whether the program still holds; to call before and after each run, for what changes from step to step
+    cdef readonly list holds, before, after
+    cdef readonly list numbers      # arrays of numbers of a step, each of one kernel's
+
+    def __cinit__(self):
+        self.names, self.blocks, self.holds, self.before, self.after = [], [], [], [], []
+        self.numbers = []
+        self.waiting, self.outside = {}, {}
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            free(self.steps[i].arrays)
+        free(self.steps)
+        for address, _ in self.blocks:
+            free(<void *> <size_t> address)
+
+    cdef void *take(self, size_t bytes) except NULL:
+        cdef void *data = NULL
+        cdef list free_ones = self.waiting.get(bytes)
+        if free_ones:
+            return <void *> <size_t> free_ones.pop()
+        if posix_memalign(&data, 64, bytes):
+            raise MemoryError(f"compile: no memory for an array of {bytes} bytes")
+        self.blocks.append((<size_t> data, bytes))
+        self.bytes += bytes
+        return data
+
+    cdef int give_back(self, void *data, size_t bytes) except -1:
+        if self.waiting is not None:        # (None: the interpreter is ending)
+            self.waiting.setdefault(bytes, []).append(<size_t> data)
+        return 0
+
+    cdef int met(self, object array) except -1:
+        """Keep an array that came from outside, and what it holds now."""
+        array = _root(array)
+        if type(array.base) is Block and (<Block> array.base).program is self:
+            return 0
+        if id(array) not in self.outside:
+            if array.base is None and PyArray_HANDLER(array) == <PyObject *> self.handler and self.obstacle is None:
+                self.obstacle = "an array that NumPy has made, and no kernel of minilayer"
+            self.hold(array)
+        return 0
+
+    cdef int hold(self, object array) except -1:
+        """Take an array for one from outside, with the values it has now."""
+        array = _root(array)
+        self.outside[id(array)] = (array, array.copy())
+        return 0
+
+    cdef int add(self, str kernel, ml_kernel entry, const ml_array *arrays, const void *settings, size_t bytes) except -1:
+        cdef size_t size = self.span * sizeof(ml_array)
+        cdef ml_step *step
+        cdef char *memory
+        if self.count == self.room:
+            step = <ml_step *> realloc(self.steps, (2 * self.room + 64) * sizeof(ml_step))
+            if step == NULL:
+                raise MemoryError("compile: no memory for a longer program")
+            self.steps = step
+            self.room = 2 * self.room + 64
+        memory = <char *> malloc(size + bytes + 1)
+        if memory == NULL:
+            raise MemoryError("compile: no memory for a longer program")
+        memcpy(memory, arrays, size)
+        step = &self.steps[self.count]
+        step.entry = entry
+        step.arrays = <ml_array *> memory
+        step.count = self.span
+        step.settings = NULL
+        if settings != NULL:
+            memcpy(memory + size, settings, bytes)
+            step.settings = memory + size
+        self.count += 1
+        self.names.append(kernel)
+        self.span = 0
+        return 0
+
+    def begin(self):
+        """Write down what this thread's kernels do from now on."""
+        global recorded
+        if ml_the_runtime.recording:
+            raise RuntimeError("compile: another step is being recorded; call a compiled step outside of others, and "
+                               "one thread at a time for the first calls")
+        self.thread = PyThread_get_thread_ident()
+        self.handler = PyCapsule_New(&watching, "mem_handler", NULL)
+        self.handler_before = PyDataMem_SetHandler(self.handler)
+        recorded = self
+        ml_the_runtime.recording = 1
+
+    def end(self):
+        """Stop writing."""
+        global recorded
+        if recorded is self:
+            ml_the_runtime.recording = 0
+            recorded = None
+            PyDataMem_SetHandler(self.handler_before)
+
+    def run(self, Py_ssize_t first=0, Py_ssize_t last=-1):
+        """Run the kernels again, or those from number `first` to before `last`."""
+        cdef Py_ssize_t i, end = self.count if last < 0 else last
+        cdef int status = ML_OK
+        if not 0 <= first <= end <= self.count:
+            raise IndexError(f"run: expected a part of {self.count} kernels, got [{first}, {end})")
+        with nogil:
+            for i in range(first, end):
+                status = self.steps[i].entry(self.steps[i].arrays, self.steps[i].settings)
+                if status != ML_OK:
+                    break
+        if status != ML_OK:
+            fail(status, self.names[i])
+
+    def reads(self, object array) -> bool:
+        """Does a kernel of the program take this array, which came from outside?"""
+        return id(_root(array)) in self.outside
+
+    def repeats(self, results) -> bool:
+        """Whether a second run on the values of the first gives the same bits: in `results` (arrays), and in every array
+        from outside. What was computed elsewhere than in kernels is not there in a second run, since its memory is
+        overwritten before. Either way all memory is left as the first run left it."""
+        cdef list arrays = [*results, *[array for array, _ in self.outside.values() if array.flags.writeable]]
+        cdef list first = [array.copy() for array in arrays]
+        cdef list memory = [PyBytes_FromStringAndSize(<const char *> <size_t> address, size) for address, size in self.blocks]
+        for address, size in self.blocks:
+            memset(<void *> <size_t> address, 0xff, size)
+        for array in results:               # (if NumPy has made one: no kernel will write it)
+            array[...] = np.frombuffer(array.itemsize * b"\xff", array.dtype)[0]
+        for array, before in self.outside.values():
+            if array.flags.writeable:
+                np.copyto(array, before)
+        self.outside = {key: (array, None) for key, (array, _) in self.outside.items()}     # (copies are large)
+        try:
+            self.run()
+            same = all([array.tobytes() == before.tobytes() for array, before in zip(arrays, first)])
+        finally:
+            for (address, size), saved in zip(self.blocks, memory):
+                memcpy(<void *> <size_t> address, <const char *> saved, size)
+            for array, before in zip(arrays, first):
+                np.copyto(array, before)
+        return same
+
+    def __len__(self):
+        return self.count
+
+    def __str__(self):
+        """One kernel a line: its name, and the memory place, dtype and shape of each array."""
+        cdef dict places = {}
+        cdef list lines = []
+        cdef ml_array *a
+        for i in range(self.count):
+            words = []
+            for k in range(self.steps[i].count):
+                a = &self.steps[i].arrays[k]
+                if a.data == NULL:
+                    words.append("-")
+                    continue
+                place = places.setdefault(<size_t> a.data, len(places) + 1)
+                words.append(f"%{place} {DTYPE_NAMES[a.dtype]}[{', '.join([str(a.shape[d]) for d in range(a.ndim)])}]")
+            lines.append(f"{i:>5}  {self.names[i]}({', '.join(words)})")
+        return "\n".join(lines)
+
+
+def _root(array):
+    """The ndarray whose memory this one shows."""
+    while type(array.base) is np.ndarray:
+        array = array.base
+    return array
+
+
+cdef int note_array(object array, int number) except -1:
+    if is_recorded():
+        # how many arrays the kernel has; where the last one refused what it was given, counting begins again
+        recorded.span = number + 1 if number == 0 or number >= recorded.span else recorded.span
+        if array is not None:
+            recorded.met(array)
+    return 0
+
+
+cdef int note_kernel(str kernel, ml_kernel entry, const ml_array *arrays, const void *settings, size_t bytes) except -1:
+    if is_recorded():
+        recorded.add(kernel, entry, arrays, settings, bytes)
+    return 0
+
+
+def each_run(holds=None, before=None, after=None):
+    """Where the calling thread's kernels are being written down: call `before()` and `after()` around every later run,
+    and write anew once `holds()` is false."""
+    if is_recorded():
+        for function, functions in ((holds, recorded.holds), (before, recorded.before), (after, recorded.after)):
+            if function is not None:
+                functions.append(function)
+
+
+def recording() -> Program | None:
+    """The program that the calling thread's kernels are being written to, if any."""
+    return recorded if is_recorded() else None
+
+
+cpdef object constant(object array):
+    """The array itself, made by Python or NumPy from what a recorded program may take for given: numbers and shapes."""
+    if is_recorded():
+        recorded.hold(array)
+    return array
+
+
+cpdef int cannot_repeat(str why) except -1:
+    """Say that what the calling thread does now is not done by kernels: a program being recorded cannot repeat it."""
+    if is_recorded() and recorded.obstacle is None:
+        recorded.obstacle = why
+    return 0
 
 
 # ---- for the tests of the pool ----

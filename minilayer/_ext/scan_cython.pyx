@@ -5,7 +5,7 @@ What differs from the reference: float64 is multiplied in float64. Results do no
 """
 cimport numpy as cnp
 
-from minilayer._ext.runtime cimport ML_BAD_INDEX, describe, fail, launch, ml_array, ml_kernel, ml_runtime, runtime
+from minilayer._ext.runtime cimport ML_BAD_INDEX, describe, enter, fail, launch, ml_array, ml_kernel, ml_runtime, runtime
 
 cnp.import_array()
 
@@ -22,7 +22,7 @@ cdef int run(str name, ml_kernel entry, tuple arrays) except -1:
     cdef int i
     for i in range(len(arrays)):
         describe(arrays[i], &a[i], i, name)
-    return launch(name, entry, a, NULL, 8 * a[0].size)
+    return launch(name, entry, a, NULL, 0, 8 * a[0].size)
 
 
 def cumprod(x, y):
@@ -52,8 +52,7 @@ def add_along(dy, index, dx):
     describe(dy, &a[0], 0, "add_along")
     describe(index, &a[1], 1, "add_along")
     describe(dx, &a[2], 2, "add_along")
-    with nogil:
-        status = K.add_along(a, NULL)
+    status = enter("add_along", K.add_along, a, NULL, 0, a[0].size)
     if status == ML_BAD_INDEX:
         raise IndexError(f"add_along: expected indices from 0 to {dx.shape[1] - 1}")
     if status:

@@ -2,7 +2,7 @@
 """Elements combined where an index says, compiled: scatter_reference.py is the definition, c/scatter.inc.h the loops."""
 cimport numpy as cnp
 
-from minilayer._ext.runtime cimport ML_BAD_INDEX, describe, fail, ml_array, ml_kernel, ml_runtime, runtime
+from minilayer._ext.runtime cimport ML_BAD_INDEX, describe, enter, fail, ml_array, ml_kernel, ml_runtime, runtime
 
 cnp.import_array()
 
@@ -20,8 +20,7 @@ cdef int run(str name, ml_kernel entry, x, index, v) except -1:
     describe(x, &a[0], 0, name)
     describe(index, &a[1], 1, name)
     describe(v, &a[2], 2, name)
-    with nogil:
-        status = entry(a, NULL)
+    status = enter(name, entry, a, NULL, 0, a[1].size)
     if status == ML_BAD_INDEX:
         raise IndexError(f"{name}: expected indices from 0 to {x.size - 1}")
     if status:

@@ -45,7 +45,7 @@ cdef int launch_with_labels(str name, ml_kernel entry, const ml_array *a, const 
                             target, int64_t C) except -1:
     """`launch`, with an error that names the label at fault."""
     try:
-        launch(name, entry, a, s, work)
+        launch(name, entry, a, s, sizeof(s[0]), work)
     except IndexError:
         wrong = target[(target != s.ignore_index) & ((target < 0) | (target >= C))]
         raise IndexError(f"{name}: expected labels in [0, {C}) for {C} classes (or ignore_index={s.ignore_index}), "
@@ -58,7 +58,7 @@ def softmax(x, y):
     cdef ml_array a[2]
     describe(x, &a[0], 0, "softmax")
     describe(y, &a[1], 1, "softmax")
-    launch("softmax", K.softmax, a, NULL, a[0].size)
+    launch("softmax", K.softmax, a, NULL, 0, a[0].size)
 
 
 def log_softmax(x, y):
@@ -66,7 +66,7 @@ def log_softmax(x, y):
     cdef ml_array a[2]
     describe(x, &a[0], 0, "log_softmax")
     describe(y, &a[1], 1, "log_softmax")
-    launch("log_softmax", K.log_softmax, a, NULL, a[0].size)
+    launch("log_softmax", K.log_softmax, a, NULL, 0, a[0].size)
 
 
 def softmax_backward(y, dy, dx):
@@ -75,7 +75,7 @@ def softmax_backward(y, dy, dx):
     describe(y, &a[0], 0, "softmax_backward")
     describe(dy, &a[1], 1, "softmax_backward")
     describe(dx, &a[2], 2, "softmax_backward")
-    launch("softmax_backward", K.softmax_backward, a, NULL, a[0].size)
+    launch("softmax_backward", K.softmax_backward, a, NULL, 0, a[0].size)
 
 
 def log_softmax_backward(y, dy, dx):
@@ -84,7 +84,7 @@ def log_softmax_backward(y, dy, dx):
     describe(y, &a[0], 0, "log_softmax_backward")
     describe(dy, &a[1], 1, "log_softmax_backward")
     describe(dx, &a[2], 2, "log_softmax_backward")
-    launch("log_softmax_backward", K.log_softmax_backward, a, NULL, a[0].size)
+    launch("log_softmax_backward", K.log_softmax_backward, a, NULL, 0, a[0].size)
 
 
 def cross_entropy(x, target, weight, loss, lse, *, int64_t ignore_index=-100, double label_smoothing=0.0):
@@ -115,7 +115,7 @@ def cross_entropy_probs(x, target, weight, loss, lse, *, double label_smoothing=
     describe_all("cross_entropy_probs", (x, target, weight, loss, lse), a)
     s.ignore_index = 0
     s.label_smoothing = label_smoothing
-    launch("cross_entropy_probs", K.cross_entropy_probs, a, &s, a[0].size)
+    launch("cross_entropy_probs", K.cross_entropy_probs, a, &s, sizeof(s), a[0].size)
 
 
 def cross_entropy_probs_backward(x, target, weight, lse, dloss, dx, *, double label_smoothing=0.0):
@@ -125,7 +125,7 @@ def cross_entropy_probs_backward(x, target, weight, lse, dloss, dx, *, double la
     describe_all("cross_entropy_probs_backward", (x, target, weight, lse, dloss, dx), a)
     s.ignore_index = 0
     s.label_smoothing = label_smoothing
-    launch("cross_entropy_probs_backward", K.cross_entropy_probs_backward, a, &s, a[0].size)
+    launch("cross_entropy_probs_backward", K.cross_entropy_probs_backward, a, &s, sizeof(s), a[0].size)
 
 
 def cross_entropy_probs_backward_target(x, weight, lse, dloss, dtarget, *, double label_smoothing=0.0):
@@ -135,7 +135,7 @@ def cross_entropy_probs_backward_target(x, weight, lse, dloss, dtarget, *, doubl
     describe_all("cross_entropy_probs_backward_target", (x, weight, lse, dloss, dtarget), a)
     s.ignore_index = 0
     s.label_smoothing = label_smoothing
-    launch("cross_entropy_probs_backward_target", K.cross_entropy_probs_backward_target, a, &s, a[0].size)
+    launch("cross_entropy_probs_backward_target", K.cross_entropy_probs_backward_target, a, &s, sizeof(s), a[0].size)
 
 
 def nll_loss(x, target, weight, loss, *, int64_t ignore_index=-100):
@@ -163,4 +163,4 @@ def reduce_loss(loss, target, weight, total, divisor, *, int64_t ignore_index=-1
     describe_all("reduce_loss", (loss, target, weight, total, divisor), a)
     s.ignore_index = ignore_index
     s.mean = mean
-    launch("reduce_loss", K.reduce_loss, a, &s, a[0].size)
+    launch("reduce_loss", K.reduce_loss, a, &s, sizeof(s), a[0].size)

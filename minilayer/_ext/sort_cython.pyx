@@ -27,7 +27,7 @@ cdef int run(str name, ml_kernel entry, x, y, index, bint flag) except -1:
     describe(x, &a[0], 0, name)
     describe(y, &a[1], 1, name)
     describe(index, &a[2], 2, name)
-    return launch(name, entry, a, &s, 8 * (a[0].size + a[1].size))
+    return launch(name, entry, a, &s, sizeof(s), 8 * (a[0].size + a[1].size))
 
 
 def sort(x, y, index, *, descending=False):

@@ -23,7 +23,7 @@ cdef int one(str name, ml_kernel entry, x, y) except -1:
     cdef ml_array a[2]
     describe(x, &a[0], 0, name)
     describe(y, &a[1], 1, name)
-    return launch(name, entry, a, NULL, 16 * a[0].size)
+    return launch(name, entry, a, NULL, 0, 16 * a[0].size)
 
 
 cdef int two(str name, ml_kernel entry, a, b, y) except -1:
@@ -31,7 +31,7 @@ cdef int two(str name, ml_kernel entry, a, b, y) except -1:
     describe(a, &d[0], 0, name)
     describe(b, &d[1], 1, name)
     describe(y, &d[2], 2, name)
-    return launch(name, entry, d, NULL, 16 * d[0].size)
+    return launch(name, entry, d, NULL, 0, 16 * d[0].size)
 
 
 def tan(x, y):

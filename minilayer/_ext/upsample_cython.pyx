@@ -29,7 +29,7 @@ cdef int run(str name, ml_kernel entry, x, y, rows, row_weights, columns, column
     describe(row_weights, &a[3], 3, name)
     describe(columns, &a[4], 4, name)
     describe(column_weights, &a[5], 5, name)
-    return launch(name, entry, a, NULL, a[0].size + a[1].size)
+    return launch(name, entry, a, NULL, 0, a[0].size + a[1].size)
 
 
 def resize(x, y, rows, row_weights, columns, column_weights):

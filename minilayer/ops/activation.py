@@ -358,112 +358,112 @@ def _run(name, op, x, inplace):
     return apply_inplace(op, x) if inplace else apply(op, x)
 
 
-def relu6(x, inplace=False):
-    """min(max(x, 0), 6)"""
-    return _run("relu6", _RELU6, x, inplace)
+def relu6(input, inplace=False):
+    """min(max(input, 0), 6)"""
+    return _run("relu6", _RELU6, input, inplace)
 
 
-def hardtanh(x, min_val=-1.0, max_val=1.0, inplace=False):
-    """min(max(x, min_val), max_val); the gradient is 0 at both bounds"""
+def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
+    """min(max(input, min_val), max_val); the gradient is 0 at both bounds"""
     low, high = real("hardtanh", "min_val", min_val), real("hardtanh", "max_val", max_val)
     if low > high:
         raise ValueError(f"hardtanh: expected min_val <= max_val, got {min_val} and {max_val}")
     op = Hardtanh(low=low, high=high) if low <= high else Threshold(math.inf, math.nan)      # of a NaN comes NaN
-    return _run("hardtanh", op, x, inplace)
+    return _run("hardtanh", op, input, inplace)
 
 
-def hardtanh_(x, min_val=-1.0, max_val=1.0):
-    """hardtanh written into x's own memory"""
-    return hardtanh(x, min_val, max_val, True)
+def hardtanh_(input, min_val=-1.0, max_val=1.0):
+    """hardtanh written into input's own memory"""
+    return hardtanh(input, min_val, max_val, True)
 
 
-def leaky_relu(x, negative_slope=0.01, inplace=False):
-    """x where x > 0, else negative_slope * x
+def leaky_relu(input, negative_slope=0.01, inplace=False):
+    """input where input > 0, else negative_slope * input
 
     Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
     """
-    return _run("leaky_relu", LeakyRelu(slope=real("leaky_relu", "negative_slope", negative_slope)), x, inplace)
+    return _run("leaky_relu", LeakyRelu(slope=real("leaky_relu", "negative_slope", negative_slope)), input, inplace)
 
 
-def leaky_relu_(x, negative_slope=0.01):
-    """leaky_relu written into x's own memory"""
-    return leaky_relu(x, negative_slope, True)
+def leaky_relu_(input, negative_slope=0.01):
+    """leaky_relu written into input's own memory"""
+    return leaky_relu(input, negative_slope, True)
 
 
-def elu(x, alpha=1.0, inplace=False):
-    """x where x > 0, else alpha (e^x - 1)
+def elu(input, alpha=1.0, inplace=False):
+    """input where input > 0, else alpha (e^input - 1)
 
     Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear units", 2016.
     """
-    return _run("elu", Elu(alpha=real("elu", "alpha", alpha), scale=1.0, input_scale=1.0), x, inplace)
+    return _run("elu", Elu(alpha=real("elu", "alpha", alpha), scale=1.0, input_scale=1.0), input, inplace)
 
 
-def elu_(x, alpha=1.0):
-    """elu written into x's own memory"""
-    return elu(x, alpha, True)
+def elu_(input, alpha=1.0):
+    """elu written into input's own memory"""
+    return elu(input, alpha, True)
 
 
-def celu(x, alpha=1.0, inplace=False):
-    """x where x > 0, else alpha (e^(x / alpha) - 1): an elu whose slope has no jump
+def celu(input, alpha=1.0, inplace=False):
+    """input where input > 0, else alpha (e^(input / alpha) - 1): an elu whose slope has no jump
 
     Barron, "Continuously differentiable exponential linear units", 2017.
     """
     alpha = real("celu", "alpha", alpha)
     if alpha == 0:
         raise ValueError("celu: expected an alpha other than 0, by which x is divided")
-    return _run("celu", Elu(alpha=alpha, scale=1.0, input_scale=1.0 / alpha), x, inplace)
+    return _run("celu", Elu(alpha=alpha, scale=1.0, input_scale=1.0 / alpha), input, inplace)
 
 
-def celu_(x, alpha=1.0):
-    """celu written into x's own memory"""
-    return celu(x, alpha, True)
+def celu_(input, alpha=1.0):
+    """celu written into input's own memory"""
+    return celu(input, alpha, True)
 
 
-def selu(x, inplace=False):
-    """1.0507 x where x > 0, else 1.0507 * 1.6733 (e^x - 1): keeps mean 0 and variance 1 from layer to layer
+def selu(input, inplace=False):
+    """1.0507 input where input > 0, else 1.0507 * 1.6733 (e^input - 1): keeps mean 0 and variance 1 from layer to layer
 
     Klambauer et al., "Self-normalizing neural networks", 2017.
     """
-    return _run("selu", _SELU, x, inplace)
+    return _run("selu", _SELU, input, inplace)
 
 
-def selu_(x):
-    """selu written into x's own memory"""
-    return selu(x, True)
+def selu_(input):
+    """selu written into input's own memory"""
+    return selu(input, True)
 
 
-def silu(x, inplace=False):
-    """x / (1 + e^-x), also named swish
+def silu(input, inplace=False):
+    """input / (1 + e^-input), also named swish
 
     Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units for neural network function approximation", 2017.
     """
-    return _run("silu", _SILU, x, inplace)
+    return _run("silu", _SILU, input, inplace)
 
 
-def mish(x, inplace=False):
-    """x tanh(log(1 + e^x)). Misra, "Mish: a self regularized non-monotonic activation function", 2019."""
-    return _run("mish", _MISH, x, inplace)
+def mish(input, inplace=False):
+    """input tanh(log(1 + e^input)). Misra, "Mish: a self regularized non-monotonic activation function", 2019."""
+    return _run("mish", _MISH, input, inplace)
 
 
-def logsigmoid(x):
-    """log(1 / (1 + e^-x)), without overflow"""
-    return _run("logsigmoid", _LOGSIGMOID, x, False)
+def logsigmoid(input):
+    """log(1 / (1 + e^-input)), without overflow"""
+    return _run("logsigmoid", _LOGSIGMOID, input, False)
 
 
-def tanhshrink(x):
-    """x - tanh x"""
-    return _run("tanhshrink", _TANHSHRINK, x, False)
+def tanhshrink(input):
+    """input - tanh input"""
+    return _run("tanhshrink", _TANHSHRINK, input, False)
 
 
-def softplus(x, beta=1.0, threshold=20.0):
-    """log(1 + e^(beta x)) / beta, a smooth relu; x itself where beta x > threshold"""
+def softplus(input, beta=1.0, threshold=20.0):
+    """log(1 + e^(beta input)) / beta, a smooth relu; input itself where beta input > threshold"""
     beta, threshold = real("softplus", "beta", beta), real("softplus", "threshold", threshold)
-    return _run("softplus", Softplus(beta=beta, threshold=threshold), x, False)
+    return _run("softplus", Softplus(beta=beta, threshold=threshold), input, False)
 
 
-def softsign(x):
-    """x / (1 + |x|)"""
-    return _run("softsign", _SOFTSIGN, x, False)
+def softsign(input):
+    """input / (1 + |input|)"""
+    return _run("softsign", _SOFTSIGN, input, False)
 
 
 def _lambd(name, lambd):
@@ -473,56 +473,56 @@ def _lambd(name, lambd):
     return lambd
 
 
-def softshrink(x, lambd=0.5):
-    """x moved towards 0 by lambd, and 0 where it would pass it"""
-    return _run("softshrink", Softshrink(lambd=_lambd("softshrink", lambd)), x, False)
+def softshrink(input, lambd=0.5):
+    """input moved towards 0 by lambd, and 0 where it would pass it"""
+    return _run("softshrink", Softshrink(lambd=_lambd("softshrink", lambd)), input, False)
 
 
-def hardshrink(x, lambd=0.5):
-    """x where |x| > lambd, else 0"""
-    return _run("hardshrink", Hardshrink(lambd=real("hardshrink", "lambd", lambd)), x, False)
+def hardshrink(input, lambd=0.5):
+    """input where |input| > lambd, else 0"""
+    return _run("hardshrink", Hardshrink(lambd=real("hardshrink", "lambd", lambd)), input, False)
 
 
-def hardsigmoid(x, inplace=False):
-    """min(max(x + 3, 0), 6) / 6: a sigmoid of straight lines"""
-    return _run("hardsigmoid", _HARDSIGMOID, x, inplace)
+def hardsigmoid(input, inplace=False):
+    """min(max(input + 3, 0), 6) / 6: a sigmoid of straight lines"""
+    return _run("hardsigmoid", _HARDSIGMOID, input, inplace)
 
 
-def hardswish(x, inplace=False):
-    """x min(max(x + 3, 0), 6) / 6: silu with a sigmoid of straight lines. Howard et al., "Searching for MobileNetV3", 2019."""
-    return _run("hardswish", _HARDSWISH, x, inplace)
+def hardswish(input, inplace=False):
+    """input min(max(input + 3, 0), 6) / 6: silu with a sigmoid of straight lines. Howard et al., "Searching for MobileNetV3", 2019."""
+    return _run("hardswish", _HARDSWISH, input, inplace)
 
 
-def threshold(x, threshold, value, inplace=False):
-    """value where x <= threshold, else x"""
+def threshold(input, threshold, value, inplace=False):
+    """value where input <= threshold, else input"""
     op = Threshold(real("threshold", "threshold", threshold), real("threshold", "value", value))
-    return _run("threshold", op, x, inplace)
+    return _run("threshold", op, input, inplace)
 
 
-def threshold_(x, threshold, value):
-    """threshold written into x's own memory"""
+def threshold_(input, threshold, value):
+    """threshold written into input's own memory"""
     op = Threshold(real("threshold_", "threshold", threshold), real("threshold_", "value", value))
-    return _run("threshold_", op, x, True)
+    return _run("threshold_", op, input, True)
 
 
-def glu(x, dim=-1):
-    """The first half of x along `dim`, gated by the second: a / (1 + e^-b)
+def glu(input, dim=-1):
+    """The first half of input along `dim`, gated by the second: a / (1 + e^-b)
 
     Dauphin et al., "Language modeling with gated convolutional networks", 2017.
     """
-    return apply(Glu(dim), x)
+    return apply(Glu(dim), input)
 
 
-def prelu(x, weight):
-    """x where x > 0, else weight * x with a learned weight: one for each channel (axis 1), or one for all
+def prelu(input, weight):
+    """input where input > 0, else weight * input with a learned weight: one for each channel (axis 1), or one for all
 
     He et al., "Delving deep into rectifiers", 2015.
     """
-    return apply(Prelu(), x, weight)
+    return apply(Prelu(), input, weight)
 
 
-def rrelu(x, lower=1 / 8, upper=1 / 3, training=False, inplace=False, rng=None):
-    """x where x > 0, else r x: r random in [lower, upper) for each value while training, else (lower + upper) / 2
+def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, rng=None):
+    """input where input > 0, else r input: r random in [lower, upper) for each value while training, else (lower + upper) / 2
 
     The slopes are drawn from `rng`, the calling thread's generator where it is None.
     Xu et al., "Empirical evaluation of rectified activations in convolutional network", 2015.
@@ -530,14 +530,14 @@ def rrelu(x, lower=1 / 8, upper=1 / 3, training=False, inplace=False, rng=None):
     lower, upper = real("rrelu", "lower", lower), real("rrelu", "upper", upper)
     if not lower <= upper or math.isinf(lower) or math.isinf(upper):
         raise ValueError(f"rrelu: expected finite bounds with lower <= upper, got {lower} and {upper}")
-    expect_tensor("rrelu", x)
+    expect_tensor("rrelu", input)
     generator = generator_for(rng, "rrelu")
     if not training:
-        return _run("rrelu", LeakyRelu(slope=(lower + upper) / 2), x, inplace)
-    position = to_device(generator.take((x.array.size + 3) // 4), device_of(x.array))   # four values a block
-    return _run("rrelu", Rrelu(lower, upper, position), x, inplace)
+        return _run("rrelu", LeakyRelu(slope=(lower + upper) / 2), input, inplace)
+    position = to_device(generator.take((input.array.size + 3) // 4), device_of(input.array))   # four values a block
+    return _run("rrelu", Rrelu(lower, upper, position), input, inplace)
 
 
-def rrelu_(x, lower=1 / 8, upper=1 / 3, training=False, rng=None):
-    """rrelu written into x's own memory"""
-    return rrelu(x, lower, upper, training, True, rng)
+def rrelu_(input, lower=1 / 8, upper=1 / 3, training=False, rng=None):
+    """rrelu written into input's own memory"""
+    return rrelu(input, lower, upper, training, True, rng)

@@ -185,17 +185,17 @@ class Rotary(Op):
         return elementwise_cost(shapes[:1], out_shapes, 3, 3)
 
 
-def rotary(x, cosine, sine, interleaved=False):
-    """Each pair of features of x turned by the angle of its place: (a c - b s, b c + a s).
+def rotary(input, cosine, sine, interleaved=False):
+    """Each pair of features of input turned by the angle of its place: (a c - b s, b c + a s).
 
-    x             (..., T, D), D even, float32 or float64
+    input         (..., T, D), D even, float32 or float64
     cosine, sine  (T, D/2), of the same dtype, that need no gradient
     interleaved   pairs are the features 2i and 2i + 1, not i and i + D/2
     Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021.
     """
-    for t in (x, cosine, sine):
+    for t in (input, cosine, sine):
         expect_tensor("rotary", t)
-    array = x.array
+    array = input.array
     if array.dtype.kind != "f":
         raise TypeError(f"rotary: expected a float32 or float64 input, got {array.dtype}; convert it with .float()")
     if array.ndim < 2 or array.shape[-1] % 2:
@@ -205,7 +205,7 @@ def rotary(x, cosine, sine, interleaved=False):
         if t.array.shape != wanted or t.array.dtype != array.dtype or type(t.array) is not type(array):
             raise ValueError(f"rotary: expected {what} of shape (T, D/2) = {wanted} and dtype {array.dtype} beside the "
                              f"input, got {t.array.shape} and {t.array.dtype} on {device_of(t.array)}")
-    return apply(Rotary(bool(interleaved)), x, cosine, sine)
+    return apply(Rotary(bool(interleaved)), input, cosine, sine)
 
 
 def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None,

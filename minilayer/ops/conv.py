@@ -446,22 +446,22 @@ def _convolve(axes, x, weight, bias, stride, padding, dilation, groups):
                  x, weight, bias)
 
 
-def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """One-dimensional convolution (cross-correlation) of sequences.
 
-    x         (B, C, L), or one sequence (C, L)
+    input     (B, C, L), or one sequence (C, L)
     weight    (O, C/groups, K)
     bias      (O,) or None
     The other arguments are those of `conv2d`, with one number where that takes two.
     Returns shape (B, O, P) or (O, P), P = floor((L + 2 padding - dilation (K - 1) - 1) / stride) + 1.
     """
-    return _convolve(1, x, weight, bias, stride, padding, dilation, groups)
+    return _convolve(1, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Two-dimensional convolution (cross-correlation) of images.
 
-    x         (B, C, H, W), or one image (C, H, W)
+    input     (B, C, H, W), or one image (C, H, W)
     weight    (O, C/groups, K, L)
     bias      (O,) or None
     stride    step of the window: an integer, or one along H and one along W; dilation, the gap between its taps, alike
@@ -470,19 +470,19 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     groups    input and output channels fall into this many groups that do not see each other
     Returns shape (B, O, P, Q) or (O, P, Q), P = floor((H + 2 padding - dilation (K - 1) - 1) / stride) + 1.
     """
-    return _convolve(2, x, weight, bias, stride, padding, dilation, groups)
+    return _convolve(2, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv3d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Three-dimensional convolution (cross-correlation) of volumes.
 
-    x         (B, C, D, H, W), or one volume (C, D, H, W)
+    input     (B, C, D, H, W), or one volume (C, D, H, W)
     weight    (O, C/groups, J, K, L)
     bias      (O,) or None
     The other arguments are those of `conv2d`, with three numbers where that takes two.
     Returns shape (B, O, R, P, Q) or (O, R, P, Q), R = floor((D + 2 padding - dilation (J - 1) - 1) / stride) + 1.
     """
-    return _convolve(3, x, weight, bias, stride, padding, dilation, groups)
+    return _convolve(3, input, weight, bias, stride, padding, dilation, groups)
 
 
 def _transpose(axes, x, weight, bias, stride, padding, output_padding, groups, dilation):
@@ -497,24 +497,24 @@ def _transpose(axes, x, weight, bias, stride, padding, output_padding, groups, d
     return apply(op(stride, padding, dilation, _groups(name, groups), more), x, weight, bias)
 
 
-def conv_transpose1d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """One-dimensional transposed convolution of sequences: `conv_transpose2d` along one axis.
 
-    x         (B, C, L), or one sequence (C, L)
+    input     (B, C, L), or one sequence (C, L)
     weight    (C, O/groups, K)
     bias      (O,) or None
     Returns shape (B, O, P) or (O, P), P = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1.
     """
-    return _transpose(1, x, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """Two-dimensional transposed convolution: every pixel paints the window of weights, times its value, into the output.
 
     It is the gradient of `conv2d` for its input, with the same weight: where that makes an image smaller by its stride,
     this makes it larger.
 
-    x               (B, C, H, W), or one image (C, H, W)
+    input           (B, C, H, W), or one image (C, H, W)
     weight          (C, O/groups, K, L)
     bias            (O,) or None
     stride          distance of the painted windows: an integer, or one along H and one along W; dilation, the gap between
@@ -525,15 +525,15 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     groups          input and output channels fall into this many groups that do not see each other
     Returns shape (B, O, P, Q) or (O, P, Q), P = (H - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1.
     """
-    return _transpose(2, x, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-def conv_transpose3d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """Three-dimensional transposed convolution of volumes: `conv_transpose2d` along three axes.
 
-    x         (B, C, D, H, W), or one volume (C, D, H, W)
+    input     (B, C, D, H, W), or one volume (C, D, H, W)
     weight    (C, O/groups, J, K, L)
     bias      (O,) or None
     Returns shape (B, O, R, P, Q) or (O, R, P, Q), R = (D - 1) stride - 2 padding + dilation (J - 1) + output_padding + 1.
     """
-    return _transpose(3, x, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)

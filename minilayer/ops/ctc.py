@@ -112,7 +112,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     else:
         raise ValueError(f"{name}: expected targets ({B}, at least {longest}) or one row of all labels, got {targets.shape}")
     device = device_of(log_probs.array)
-    labels = wrap(contiguous(cast(targets.detach(), int64).array).reshape((-1,)))
+    labels = cast(targets.detach(), int64).contiguous().reshape(-1)         # a view, so that a write to targets is noticed
     numbers = [wrap(to_device(np.ascontiguousarray(a, np.int64), device)) for a in (starts, steps, lengths)]
     loss = apply(Ctc(blank.__index__(), bool(zero_infinity), longest), log_probs, labels, *numbers)
     if zero_infinity:

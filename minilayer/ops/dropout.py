@@ -107,16 +107,16 @@ def _draw(generator, n, x):
     return to_device(generator.take((n + 3) // 4), device_of(x.array))
 
 
-def dropout(x, p=0.5, training=True, inplace=False, rng=None):
-    """Each value zero with probability p, the others divided by 1 - p; x itself when not training.
+def dropout(input, p=0.5, training=True, inplace=False, rng=None):
+    """Each value zero with probability p, the others divided by 1 - p; input itself when not training.
 
-    inplace=True writes into x's own memory. The mask is drawn from `rng`, the calling thread's generator where it is None.
+    inplace=True writes into input's own memory. The mask is drawn from `rng`, the calling thread's generator where it is None.
     Hinton et al., "Improving neural networks by preventing co-adaptation of feature detectors", 2012.
     """
-    generator = _generator("dropout", x, p, rng)
+    generator = _generator("dropout", input, p, rng)
     if not training or p == 0:
-        return x
-    return _run(Dropout(float(p), _draw(generator, x.array.size, x)), x, inplace)
+        return input
+    return _run(Dropout(float(p), _draw(generator, input.array.size, input)), input, inplace)
 
 
 _ALPHA = 1.7580993408473766                     # -selu(-infinity)
@@ -144,37 +144,37 @@ def _ranks(name, x, ranks, shapes):
         raise ValueError(f"{name}: expected an input of shape {shapes}, got {x.array.shape}")
 
 
-def dropout1d(x, p=0.5, training=True, inplace=False, rng=None):
+def dropout1d(input, p=0.5, training=True, inplace=False, rng=None):
     """Each channel (B, C, L) or (C, L) zero as a whole with probability p, the others divided by 1 - p."""
-    _ranks("dropout1d", x, (2, 3), "(B, C, L) or (C, L)")
-    return _rows("dropout1d", x, getattr(x, "ndim", 2) - 1, p, training, inplace, rng)
+    _ranks("dropout1d", input, (2, 3), "(B, C, L) or (C, L)")
+    return _rows("dropout1d", input, getattr(input, "ndim", 2) - 1, p, training, inplace, rng)
 
 
-def dropout2d(x, p=0.5, training=True, inplace=False, rng=None):
+def dropout2d(input, p=0.5, training=True, inplace=False, rng=None):
     """Each channel of images (B, C, H, W) zero as a whole with probability p, the others divided by 1 - p.
 
     As in PyTorch, any number of axes behind (B, C) will do, and three axes are (B, C, L).
     Tompson et al., "Efficient object localization using convolutional networks", 2015.
     """
-    _ranks("dropout2d", x, range(2, 17), "(B, C, H, W), or with other axes behind the first two")
-    return _rows("dropout2d", x, 2, p, training, inplace, rng)
+    _ranks("dropout2d", input, range(2, 17), "(B, C, H, W), or with other axes behind the first two")
+    return _rows("dropout2d", input, 2, p, training, inplace, rng)
 
 
-def dropout3d(x, p=0.5, training=True, inplace=False, rng=None):
+def dropout3d(input, p=0.5, training=True, inplace=False, rng=None):
     """Each channel of volumes (B, C, D, H, W) or (C, D, H, W) zero as a whole with probability p, the others divided by
     1 - p. Of a tensor with another number of axes the first are the channels, as in PyTorch."""
-    _ranks("dropout3d", x, range(1, 17), "(B, C, D, H, W) or (C, D, H, W)")
-    return _rows("dropout3d", x, 2 if getattr(x, "ndim", 0) == 5 else 1, p, training, inplace, rng)
+    _ranks("dropout3d", input, range(1, 17), "(B, C, D, H, W) or (C, D, H, W)")
+    return _rows("dropout3d", input, 2 if getattr(input, "ndim", 0) == 5 else 1, p, training, inplace, rng)
 
 
-def alpha_dropout(x, p=0.5, training=False, inplace=False, rng=None):
+def alpha_dropout(input, p=0.5, training=False, inplace=False, rng=None):
     """Dropout for selu: each value set to selu's lower end, -1.758, with probability p, and all scaled and shifted so that
     mean 0 and variance 1 stay. Klambauer et al., "Self-normalizing neural networks", 2017."""
-    return _rows("alpha_dropout", x, getattr(x, "ndim", 0), p, training, inplace, rng, True)
+    return _rows("alpha_dropout", input, getattr(input, "ndim", 0), p, training, inplace, rng, True)
 
 
-def feature_alpha_dropout(x, p=0.5, training=False, inplace=False, rng=None):
+def feature_alpha_dropout(input, p=0.5, training=False, inplace=False, rng=None):
     """alpha_dropout of whole channels (B, C, ...) at a time."""
     if training:
-        _ranks("feature_alpha_dropout", x, range(2, 17), "(B, C, ...)")
-    return _rows("feature_alpha_dropout", x, 2, p, training, inplace, rng, True)
+        _ranks("feature_alpha_dropout", input, range(2, 17), "(B, C, ...)")
+    return _rows("feature_alpha_dropout", input, 2, p, training, inplace, rng, True)

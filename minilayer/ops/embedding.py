@@ -30,12 +30,12 @@ class Embedding(Op):
         flat = contiguous(index).reshape((-1,))
         y = empty((flat.size, weight.shape[1]), weight.dtype, weight)
         kernels.on(weight).embedding(contiguous(weight), flat, y)
-        node.save(flat)                                         # dweight needs to know where the rows came from
+        node.save(index)                                        # dweight needs to know where the rows came from
         self._shape = weight.shape
         return y.reshape(shape + (weight.shape[1],))            # index.shape + (D,)
 
     def backward(self, node, dy):
-        (flat,) = node.saved
+        flat = contiguous(node.saved[0]).reshape((-1,))
         dweight, accumulate = node.gradient(1, self._shape, dy.dtype)
         kernels.on(dy).embedding_backward(contiguous(dy).reshape((flat.size, self._shape[1])), flat, dweight,
                                           padding_idx=self.padding_idx, by_frequency=self.scale_grad_by_freq,
@@ -50,18 +50,18 @@ class Embedding(Op):
         return Cost(0, values, 4 * 2 * values, 4 * (3 * values + rows * features))
 
 
-def embedding(index, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
-    """The rows of `weight` that `index` names.
+def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
+    """The rows of `weight` that `input` names.
 
-    index               integers of any shape, each in [0, V)
+    input               integers of any shape, each in [0, V)
     weight              the table, (V, D)
     padding_idx         a row whose gradient stays zero; negative counts from the end
     max_norm            rows that are asked for and longer (their norm_type-norm) are shortened to it first, in place
     scale_grad_by_freq  divide each row's gradient by how often it is asked for
-    Returns shape index.shape + (D,). Raises IndexError, naming the index, where one lies outside the table.
+    Returns shape input.shape + (D,). Raises IndexError, naming the input, where one lies outside the table.
     """
     refuse_sparse("embedding", sparse)
     padding_idx = padding_row("embedding", padding_idx, weight)
     if max_norm is not None:
-        renorm("embedding", index, weight, max_norm, norm_type)
-    return apply(Embedding(padding_idx, bool(scale_grad_by_freq)), index, weight)
+        renorm("embedding", input, weight, max_norm, norm_type)
+    return apply(Embedding(padding_idx, bool(scale_grad_by_freq)), input, weight)

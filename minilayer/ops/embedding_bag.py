@@ -5,9 +5,11 @@ The gradient is dense, and summed in the order of the indices, as embedding's is
 import numpy as np
 
 from minilayer._ext.dispatch import family
-from minilayer.device import cast, contiguous, device_of, empty, to_device
+from minilayer._ext.runtime import constant
+from minilayer.device import contiguous, device_of, empty, to_device
 from minilayer.dtypes import int64
 from minilayer.node import TensorBase, wrap
+from minilayer.promotion import cast
 from minilayer.tables import check_table, padding_row, refuse_sparse, renorm
 from minilayer.tape import Cost, Op, apply
 
@@ -64,23 +66,23 @@ class EmbeddingBag(Op):
         return Cost(n * features, 2 * n * features, 4 * (n + bags) * features, 4 * (2 * n + bags + rows) * features)
 
 
-def embedding_bag(index, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean", sparse=False,
+def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean", sparse=False,
                   per_sample_weights=None, include_last_offset=False, padding_idx=None):
     """Sums, means or maxima of the rows of `weight` that a bag of indices names, without the rows in between.
 
-    index               int64 or int32: (B, n), bags of n, or all bags one after another, with
-    offsets             (B,) the place in index where each bag begins, the first 0; with include_last_offset, B + 1 of them,
-                        the last index's length
+    input               int64 or int32: (B, n), bags of n, or all bags one after another, with
+    offsets             (B,) the place in input where each bag begins, the first 0; with include_last_offset, B + 1 of them,
+                        the last input's length
     weight              the table, (V, D)
     max_norm, norm_type, scale_grad_by_freq  as in embedding
     mode                "sum", "mean" or "max"; an empty bag gives 0
-    per_sample_weights  of index's shape: what each row is multiplied with (mode "sum" only)
+    per_sample_weights  of input's shape: what each row is multiplied with (mode "sum" only)
     padding_idx         a row that does not count, and gets no gradient
     Returns (B, D).
     """
     name = "embedding_bag"
     refuse_sparse(name, sparse)
-    for what, t in (("index", index), ("weight", weight), ("offsets", offsets), ("per_sample_weights", per_sample_weights)):
+    for what, t in (("index", input), ("weight", weight), ("offsets", offsets), ("per_sample_weights", per_sample_weights)):
         if not isinstance(t, TensorBase) and (t is not None or what in ("index", "weight")):
             raise TypeError(f"{name}: expected {what} to be a tensor, got {type(t).__name__}; make it one with "
                             "minilayer.tensor(...)")
@@ -91,25 +93,25 @@ def embedding_bag(index, weight, offsets=None, max_norm=None, norm_type=2, scale
     if per_sample_weights is not None:
         if mode != "sum":
             raise NotImplementedError(f"{name}: per_sample_weights are for mode 'sum', got mode {mode!r}")
-        if per_sample_weights.shape != index.shape:
-            raise ValueError(f"{name}: expected per_sample_weights of index's shape {index.shape}, got "
+        if per_sample_weights.shape != input.shape:
+            raise ValueError(f"{name}: expected per_sample_weights of index's shape {input.shape}, got "
                              f"{per_sample_weights.shape}")
     padding_idx = padding_row(name, padding_idx, weight)
-    array, n = index.array, index.array.size
+    array, n = input.array, input.array.size
     if array.ndim == 2:
         if offsets is not None:
             raise ValueError(f"{name}: expected no offsets with an index of shape {array.shape}, which is bags of one length")
-        ends = to_device(np.arange(array.shape[0] + 1, dtype=np.int64) * array.shape[1], device_of(array))
-        index = index.reshape(n)
+        ends = wrap(to_device(constant(np.arange(array.shape[0] + 1, dtype=np.int64) * array.shape[1]), device_of(array)))
+        input = input.reshape(n)
         per_sample_weights = None if per_sample_weights is None else per_sample_weights.reshape(n)
     elif array.ndim != 1:
         raise ValueError(f"{name}: expected an index of one or two dimensions, got shape {array.shape}")
     else:
         ends = _ends(name, offsets, n, include_last_offset)
     if max_norm is not None:
-        renorm(name, index, weight, max_norm, norm_type)
+        renorm(name, input, weight, max_norm, norm_type)
     op = EmbeddingBag(mode, padding_idx, bool(scale_grad_by_freq))
-    return apply(op, index, weight, wrap(ends), per_sample_weights)
+    return apply(op, input, weight, ends, per_sample_weights)
 
 
 def _ends(name, offsets, n, include_last_offset):
@@ -117,12 +119,13 @@ def _ends(name, offsets, n, include_last_offset):
     if offsets is None or offsets.array.ndim != 1 or offsets.array.dtype.kind != "i":
         raise ValueError(f"{name}: expected offsets, int64 of one dimension, with an index of one, got "
                          + ("None" if offsets is None else f"{offsets.array.dtype} of shape {offsets.array.shape}"))
-    begins = offsets.array if offsets.array.dtype == int64 else cast(offsets.array, int64)
+    if include_last_offset and not offsets.array.size:
+        raise ValueError(f"{name}: expected at least one offset with include_last_offset=True, the end of the last bag")
+    offsets = cast(offsets, int64)
     if include_last_offset:
-        if not begins.size:
-            raise ValueError(f"{name}: expected at least one offset with include_last_offset=True, the end of the last bag")
-        return begins
+        return offsets                      # the caller's tensor itself: a write to it before backward is noticed
+    begins = offsets.array
     ends = empty((begins.size + 1,), int64, begins)
     indexing.on(begins).copy(begins, ends[:begins.size])
     indexing.on(begins).fill(ends[begins.size:], value=n)
-    return ends
+    return wrap(ends)

@@ -111,24 +111,24 @@ def _check(name, x, ranks, letters):
     return shape
 
 
-def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
+def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     """The windows of images as columns (im2col).
 
-    x (B, C, H, W) or (C, H, W) -> (B, C * K * L, windows) or without B; row (c, k, l) holds tap (k, l) of channel c.
-    kernel_size, dilation, padding and stride are an integer, or one along H and one along W. Outside the image x is 0.
+    input (B, C, H, W) or (C, H, W) -> (B, C * K * L, windows) or without B; row (c, k, l) holds tap (k, l) of channel c.
+    kernel_size, dilation, padding and stride are an integer, or one along H and one along W. Outside the image input is 0.
     """
-    shape = _check("unfold", x, (3, 4), "(B, C, H, W) or (C, H, W)")
+    shape = _check("unfold", input, (3, 4), "(B, C, H, W) or (C, H, W)")
     settings, count = _windows("unfold", shape[-2:], kernel_size, dilation, padding, stride)
-    return apply(Unfold(*settings, shape[-2:], count), x)
+    return apply(Unfold(*settings, shape[-2:], count), input)
 
 
-def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
+def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     """Columns added up to images: what several windows share is the sum of what they say (col2im).
 
-    x (B, C * K * L, windows) or without B -> (B, C, *output_size); the other arguments are those of `unfold`, and the
+    input (B, C * K * L, windows) or without B -> (B, C, *output_size); the other arguments are those of `unfold`, and the
     number of windows must be that of an image of output_size, an integer or (H, W).
     """
-    shape = _check("fold", x, (2, 3), "(B, C * kernel, windows) or (C * kernel, windows)")
+    shape = _check("fold", input, (2, 3), "(B, C * kernel, windows) or (C * kernel, windows)")
     size = _pair("fold", "output_size", output_size, 1)
     settings, count = _windows("fold", size, kernel_size, dilation, padding, stride)
     taps = _product(settings[0])
@@ -139,4 +139,4 @@ def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
         raise ValueError(f"fold: expected {count[0]} * {count[1]} = {_product(count)} windows for output_size={size}, "
                          f"kernel_size={settings[0]}, dilation={settings[1]}, padding={settings[2]} and "
                          f"stride={settings[3]}, got {shape[-1]}")
-    return apply(Fold(*settings, size, count), x)
+    return apply(Fold(*settings, size, count), input)

@@ -13,8 +13,10 @@ from math import prod as _size
 import numpy as np
 
 from minilayer._ext.dispatch import family
+from minilayer._ext.runtime import constant
 from minilayer.device import (
     address,
+    axis_as_dim,
     broadcast_shapes,
     broadcast_to,
     cast,
@@ -135,10 +137,10 @@ class Fill(Op):
         return Cost(0, 0, 4 * _size(out_shapes[0]), 0)
 
 
-def clone(x):
-    """A copy of x in memory of its own; gradients flow through it."""
-    expect_tensor("clone", x)
-    return apply(Clone(), x)
+def clone(input):
+    """A copy of input in memory of its own; gradients flow through it."""
+    expect_tensor("clone", input)
+    return apply(Clone(), input)
 
 
 def to_device(x, device):
@@ -477,8 +479,7 @@ def _as_index_array(name, i, x):
     else:
         if isinstance(i, (list, tuple, range)):
             i = np.array([j.item() if isinstance(j, TensorBase) and not j.array.ndim else j for j in i])
-            if not i.size:
-                i = i.astype(int64)
+            i = constant(i if i.size else i.astype(int64))
         if not isinstance(i, np.ndarray):
             raise IndexError(f"{name}: expected ints, slices, None, ... or arrays of integers or bools as index, "
                              f"got {type(i).__name__}")
@@ -637,7 +638,7 @@ def setitem(x, index, value):
         except (OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"setitem: expected numbers that fit in {array.dtype}, in rows of equal length, got "
                              f"{str(value)[:80]} ({error})") from None
-        value = wrap(move(values, device_of(array)))
+        value = wrap(move(constant(values), device_of(array)))
     elif not isinstance(value, TensorBase):
         value = fitting("setitem", value, array.dtype)
     basic, advanced = parse_index("setitem", array, index)
@@ -658,6 +659,8 @@ def setitem(x, index, value):
         ((axis, mask),) = advanced.items()
         if mask.dtype == boolean:           # every element has its bool: nothing to look up
             mask = mask.reshape(mask.shape + (1,) * (part.array.ndim - axis - mask.ndim))
+            if part.requires_grad or value.requires_grad:           # the caller may write to the mask before backward
+                mask = copy(mask)
             apply_inplace(MaskedFill(), part, wrap(mask), value)
             return
     flat, rows, shape = rows_of("setitem", part.array, advanced)
@@ -740,9 +743,9 @@ class Combine(Op):
 
 # ---- functions ----
 
-def masked_fill(x, mask, value):
-    """x with `value` (a number or 0-d tensor) where the bool mask, which broadcasts with x, is True."""
-    expect_tensor("masked_fill", x)
+def masked_fill(input, mask, value):
+    """input with `value` (a number or 0-d tensor) where the bool mask, which broadcasts with input, is True."""
+    expect_tensor("masked_fill", input)
     if not isinstance(mask, TensorBase) or mask.array.dtype != boolean:
         raise TypeError(f"masked_fill: expected a bool tensor as mask, got "
                         f"{mask.array.dtype if isinstance(mask, TensorBase) else type(mask).__name__}; "
@@ -750,20 +753,20 @@ def masked_fill(x, mask, value):
     if isinstance(value, TensorBase):
         if value.array.ndim:
             raise ValueError(f"masked_fill: expected a number or a 0-d tensor as value, got shape {value.array.shape}")
-        value = cast_tensor(value, x.array.dtype)
+        value = cast_tensor(value, input.array.dtype)
     else:
-        value = fitting("masked_fill", value, x.array.dtype)
-        if x.array.dtype.kind != "f" and not float(value).is_integer():
-            raise TypeError(f"masked_fill: the value {value} does not fit in {x.array.dtype}; use x.float()")
-        value = wrap(full((), value, x.array.dtype, x.array))
-    return apply(MaskedFill(), x, mask, value)
+        value = fitting("masked_fill", value, input.array.dtype)
+        if input.array.dtype.kind != "f" and not float(value).is_integer():
+            raise TypeError(f"masked_fill: the value {value} does not fit in {input.array.dtype}; use x.float()")
+        value = wrap(full((), value, input.array.dtype, input.array))
+    return apply(MaskedFill(), input, mask, value)
 
 
-def masked_select(x, mask):
-    """The elements of x where the bool mask, which broadcasts with x, is True, as a 1-d tensor."""
-    expect_tensor("masked_select", x)
-    shape = broadcast_shapes("masked_select", x.array.shape, mask.array.shape)
-    return x.expand(shape)[mask.expand(shape)]
+def masked_select(input, mask):
+    """The elements of input where the bool mask, which broadcasts with input, is True, as a 1-d tensor."""
+    expect_tensor("masked_select", input)
+    shape = broadcast_shapes("masked_select", input.array.shape, mask.array.shape)
+    return input.expand(shape)[mask.expand(shape)]
 
 
 def _places(name, x, dim, index):
@@ -802,41 +805,47 @@ def _refuse_negative(name, places, axis, size):
                              f"places count from 0 here, so add {size} to those that count from the end")
 
 
-def gather(x, dim, index):
-    """y[i, j, k] = x[index[i, j, k], j, k] for dim 0, and alike for the others; y has index's shape."""
-    expect_tensor("gather", x)
-    flat = _places("gather", x, dim, index)
-    return apply(Take(x.array.size, index.array.shape), x, wrap(flat))
+def gather(input, dim=None, index=None, *, axis=None):
+    """y[i, j, k] = input[index[i, j, k], j, k] for dim 0, and alike for the others; y has index's shape."""
+    if axis is not None:
+        dim = axis_as_dim("gather", dim, axis)
+    expect_tensor("gather", input)
+    flat = _places("gather", input, dim, index)
+    return apply(Take(input.array.size, index.array.shape), input, wrap(flat))
 
 
-def scatter(x, dim, index, src=None, *, value=None, reduce=None):
-    """x with y[index[i, j, k], j, k] = src[i, j, k] for dim 0, and alike for the others; src a tensor or a number (also
+def scatter(input, dim=None, index=None, src=None, *, value=None, reduce=None, axis=None):
+    """input with y[index[i, j, k], j, k] = src[i, j, k] for dim 0, and alike for the others; src a tensor or a number (also
     as `value`). Of equal places the last wins; with reduce="add" or "multiply" they are added or multiplied in."""
-    expect_tensor("scatter", x)
+    if axis is not None:
+        dim = axis_as_dim("scatter", dim, axis)
+    expect_tensor("scatter", input)
     src = value if src is None else src
     if reduce is not None:
         if reduce not in ("add", "multiply"):
             raise ValueError(f'scatter: expected reduce to be None, "add" or "multiply", got {reduce!r}')
         if not isinstance(src, TensorBase):
-            src = wrap(full(index.array.shape, fitting("scatter", src, x.array.dtype), x.array.dtype, x.array))
-        return scatter_reduce(x, dim, index, src, {"add": "sum", "multiply": "prod"}[reduce])
-    flat = _places("scatter", x, dim, index)
+            src = wrap(full(index.array.shape, fitting("scatter", src, input.array.dtype), input.array.dtype, input.array))
+        return scatter_reduce(input, dim, index, src, {"add": "sum", "multiply": "prod"}[reduce])
+    flat = _places("scatter", input, dim, index)
     if isinstance(src, TensorBase):
-        src = _corner("scatter", src, index, x)
+        src = _corner("scatter", src, index, input)
     else:
-        src = wrap(full((), fitting("scatter", src, x.array.dtype), x.array.dtype, x.array))
-    return apply(Put(x.array.size, index.array.shape), x, src, wrap(flat))
+        src = wrap(full((), fitting("scatter", src, input.array.dtype), input.array.dtype, input.array))
+    return apply(Put(input.array.size, index.array.shape), input, src, wrap(flat))
 
 
-def scatter_reduce(x, dim, index, src, reduce, *, include_self=True):
-    """x with src[i, j, k] combined into [index[i, j, k], j, k] for dim 0, and alike for the others, by "sum", "prod",
+def scatter_reduce(input, dim=None, index=None, src=None, reduce=None, *, include_self=True, axis=None):
+    """input with src[i, j, k] combined into [index[i, j, k], j, k] for dim 0, and alike for the others, by "sum", "prod",
     "mean", "amax" or "amin"; without include_self, only the src count at the places they go to."""
-    expect_tensor("scatter_reduce", x)
+    if axis is not None:
+        dim = axis_as_dim("scatter_reduce", dim, axis)
+    expect_tensor("scatter_reduce", input)
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise ValueError(f'scatter_reduce: expected reduce to be "sum", "prod", "mean", "amax" or "amin", got {reduce!r}')
-    flat = wrap(_places("scatter_reduce", x, dim, index))
-    src = _corner("scatter_reduce", src, index, x)
-    return _combined(x, src, flat, reduce, include_self)
+    flat = wrap(_places("scatter_reduce", input, dim, index))
+    src = _corner("scatter_reduce", src, index, input)
+    return _combined(input, src, flat, reduce, include_self)
 
 
 def _combined(x, src, flat, reduce, include_self):
@@ -863,12 +872,14 @@ def _most(dtype):
     return float("inf") if dtype.kind == "f" else int(np.iinfo(dtype).max)
 
 
-def scatter_add(x, dim, index, src):
-    """x with src[i, j, k] added at [index[i, j, k], j, k] for dim 0, and alike for the others; equal places add up."""
-    expect_tensor("scatter_add", x)
-    flat = _places("scatter_add", x, dim, index)
-    src = _corner("scatter_add", src, index, x)
-    return x + apply(Spread(x.array.size, x.array.shape), src, wrap(flat))
+def scatter_add(input, dim=None, index=None, src=None, *, axis=None):
+    """input with src[i, j, k] added at [index[i, j, k], j, k] for dim 0, and alike for the others; equal places add up."""
+    if axis is not None:
+        dim = axis_as_dim("scatter_add", dim, axis)
+    expect_tensor("scatter_add", input)
+    flat = _places("scatter_add", input, dim, index)
+    src = _corner("scatter_add", src, index, input)
+    return input + apply(Spread(input.array.size, input.array.shape), src, wrap(flat))
 
 
 def _corner(name, src, index, x):
@@ -882,19 +893,21 @@ def _corner(name, src, index, x):
     return src if src.array.shape == shape else src[tuple([slice(0, n) for n in shape])]
 
 
-def index_select(x, dim, index):
-    """The slices of x along `dim` that a 1-d index names."""
-    expect_tensor("index_select", x)
-    axis = normalize_axis("index_select", dim, x.array.ndim)
+def index_select(input, dim=None, index=None, *, axis=None):
+    """The slices of input along `dim` that a 1-d index names."""
+    if axis is not None:
+        dim = axis_as_dim("index_select", dim, axis)
+    expect_tensor("index_select", input)
+    axis = normalize_axis("index_select", dim, input.array.ndim)
     if not isinstance(index, TensorBase) or index.array.ndim > 1:
         raise ValueError("index_select: expected a 1-d integer tensor as index, got "
                          + (f"shape {index.array.shape}" if isinstance(index, TensorBase) else type(index).__name__))
     if index.array.dtype not in (int64, int32):
         raise TypeError(f"index_select: expected int64 or int32 as index, got {index.array.dtype}; use .long()")
-    _refuse_negative("index_select", index.array, axis, x.array.shape[axis] if x.array.ndim else 1)
-    if not x.array.ndim:
-        return getitem(x.reshape(1), (index.reshape(-1),)).reshape(())
-    return getitem(x, (slice(None),) * axis + (index.reshape(-1),))
+    _refuse_negative("index_select", index.array, axis, input.array.shape[axis] if input.array.ndim else 1)
+    if not input.array.ndim:
+        return getitem(input.reshape(1), (index.reshape(-1),)).reshape(())
+    return getitem(input, (slice(None),) * axis + (index.reshape(-1),))
 
 
 def _rows_at(name, x, dim, index, source=None):
@@ -927,95 +940,105 @@ def _rows_at(name, x, dim, index, source=None):
     return axis, wrap(flat), source
 
 
-def index_add(x, dim, index, source, *, alpha=1):
-    """x with alpha times source's slices along `dim` added to the slices that a 1-d index names; equal places add up."""
-    _, flat, source = _rows_at("index_add", x, dim, index, source)
-    if source.array.dtype != x.array.dtype:
-        raise TypeError(f"index_add: expected a source in x's {x.array.dtype}, got {source.array.dtype}; use .to(x.dtype)")
+def index_add(input, dim=None, index=None, source=None, *, alpha=1, axis=None):
+    """input with alpha times source's slices along `dim` added to the slices that a 1-d index names; equal places add up."""
+    if axis is not None:
+        dim = axis_as_dim("index_add", dim, axis)
+    _, flat, source = _rows_at("index_add", input, dim, index, source)
+    if source.array.dtype != input.array.dtype:
+        raise TypeError(f"index_add: expected a source in x's {input.array.dtype}, got {source.array.dtype}; use .to(x.dtype)")
     if alpha != 1:
         source = source * alpha
-    return x + apply(Spread(x.array.size, x.array.shape), source, flat)
+    return input + apply(Spread(input.array.size, input.array.shape), source, flat)
 
 
-def index_copy(x, dim, index, source):
-    """x with source's slices along `dim` in place of those that a 1-d index names; of equal places the last wins."""
-    _, flat, source = _rows_at("index_copy", x, dim, index, source)
-    return apply(Put(x.array.size, flat.array.shape), x, cast_tensor(source, x.array.dtype), flat)
+def index_copy(input, dim=None, index=None, source=None, *, axis=None):
+    """input with source's slices along `dim` in place of those that a 1-d index names; of equal places the last wins."""
+    if axis is not None:
+        dim = axis_as_dim("index_copy", dim, axis)
+    _, flat, source = _rows_at("index_copy", input, dim, index, source)
+    return apply(Put(input.array.size, flat.array.shape), input, cast_tensor(source, input.array.dtype), flat)
 
 
-def index_fill(x, dim, index, value):
-    """x with one number (or 0-d tensor) in all slices along `dim` that a 1-d index names; -1 is the last of them."""
-    _, flat, _ = _rows_at("index_fill", x, dim, index)
+def index_fill(input, dim=None, index=None, value=None, *, axis=None):
+    """input with one number (or 0-d tensor) in all slices along `dim` that a 1-d index names; -1 is the last of them."""
+    if axis is not None:
+        dim = axis_as_dim("index_fill", dim, axis)
+    _, flat, _ = _rows_at("index_fill", input, dim, index)
     if isinstance(value, TensorBase):
         if value.array.ndim:
             raise ValueError(f"index_fill: expected a number or a 0-d tensor as value, got shape {value.array.shape}")
-        value = cast_tensor(value, x.array.dtype)
+        value = cast_tensor(value, input.array.dtype)
     else:
-        value = wrap(full((), fitting("index_fill", value, x.array.dtype), x.array.dtype, x.array))
-    return apply(Put(x.array.size, flat.array.shape), x, value, flat)
+        value = wrap(full((), fitting("index_fill", value, input.array.dtype), input.array.dtype, input.array))
+    return apply(Put(input.array.size, flat.array.shape), input, value, flat)
 
 
-def index_reduce(x, dim, index, source, reduce, *, include_self=True):
-    """x with source's slices along `dim` combined into those that a 1-d index names, by "prod", "mean", "amax" or
+def index_reduce(input, dim=None, index=None, source=None, reduce=None, *, include_self=True, axis=None):
+    """input with source's slices along `dim` combined into those that a 1-d index names, by "prod", "mean", "amax" or
     "amin"."""
+    if axis is not None:
+        dim = axis_as_dim("index_reduce", dim, axis)
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise ValueError(f'index_reduce: expected reduce to be "prod", "mean", "amax" or "amin", got {reduce!r}')
-    _, flat, source = _rows_at("index_reduce", x, dim, index, source)
-    return _combined(x, source, flat, reduce, include_self)
+    _, flat, source = _rows_at("index_reduce", input, dim, index, source)
+    return _combined(input, source, flat, reduce, include_self)
 
 
-def index_put(x, indices, values, accumulate=False):
-    """x with x[indices] = values, indices a tuple of index tensors; with accumulate, equal places add up."""
-    expect_tensor("index_put", x)
-    y = x.clone()
+def index_put(input, indices, values, accumulate=False):
+    """input with input[indices] = values, indices a tuple of index tensors; with accumulate, equal places add up."""
+    expect_tensor("index_put", input)
+    y = input.clone()
     if accumulate:
-        flat, rows, shape = rows_of("index_put", x.array, parse_index("index_put", x.array, tuple(indices))[1])
-        values = cast_tensor(values, x.array.dtype).expand(shape)
-        return y + apply(Spread(rows, x.array.shape), values, wrap(flat))
+        flat, rows, shape = rows_of("index_put", input.array, parse_index("index_put", input.array, tuple(indices))[1])
+        values = cast_tensor(values, input.array.dtype).expand(shape)
+        return y + apply(Spread(rows, input.array.shape), values, wrap(flat))
     setitem(y, tuple(indices), values)
     return y
 
 
-def take(x, index):
-    """The elements of the flattened x at these places (negative ones count from the end), in index's shape."""
-    expect_tensor("take", x)
+def take(input, index):
+    """The elements of the flattened input at these places (negative ones count from the end), in index's shape."""
+    expect_tensor("take", input)
     if not isinstance(index, TensorBase) or index.array.dtype != int64:
         raise TypeError("take: expected an int64 tensor as index, got "
                         f"{index.array.dtype if isinstance(index, TensorBase) else type(index).__name__}; use .long()")
-    return getitem(x.reshape(-1), index)
+    return getitem(input.reshape(-1), index)
 
 
-def take_along_dim(x, indices, dim=None):
-    """x's elements at these places along `dim`, the other axes broadcast; -1 is the last. Of the flattened x where
+def take_along_dim(input, indices, dim=None, *, axis=None):
+    """input's elements at these places along `dim`, the other axes broadcast; -1 is the last. Of the flattened input where
     dim is None (there none count from the end, as in PyTorch)."""
-    expect_tensor("take_along_dim", x)
+    if axis is not None:
+        dim = axis_as_dim("take_along_dim", dim, axis)
+    expect_tensor("take_along_dim", input)
     if not isinstance(indices, TensorBase) or indices.array.dtype != int64:
         raise TypeError("take_along_dim: expected an int64 tensor as indices, got "
                         f"{indices.array.dtype if isinstance(indices, TensorBase) else type(indices).__name__}; use .long()")
     if dim is None:
-        return gather(x.reshape(-1), 0, indices.reshape(-1))
-    axis = normalize_axis("take_along_dim", dim, x.array.ndim)
-    if x.array.ndim:
-        indices = indices.where(indices >= 0, indices + x.array.shape[axis])        # (gather takes none from the end)
-    a, b = list(x.array.shape), list(indices.array.shape)
+        return gather(input.reshape(-1), 0, indices.reshape(-1))
+    axis = normalize_axis("take_along_dim", dim, input.array.ndim)
+    if input.array.ndim:
+        indices = indices.where(indices >= 0, indices + input.array.shape[axis])        # (gather takes none from the end)
+    a, b = list(input.array.shape), list(indices.array.shape)
     if len(a) != len(b):
         raise ValueError(f"take_along_dim: expected indices of {len(a)} dimensions, got shape {indices.array.shape}")
     shape = list(broadcast_shapes("take_along_dim", (*a[:axis], 1, *a[axis + 1:]), (*b[:axis], 1, *b[axis + 1:])))
-    return gather(x.expand(*shape[:axis], a[axis], *shape[axis + 1:]), axis,
+    return gather(input.expand(*shape[:axis], a[axis], *shape[axis + 1:]), axis,
                   indices.expand(*shape[:axis], b[axis], *shape[axis + 1:]))
 
 
-def masked_scatter(x, mask, source):
-    """x with the elements of `source`, in order, where the bool mask, which broadcasts with x, is True."""
-    expect_tensor("masked_scatter", x)
+def masked_scatter(input, mask, source):
+    """input with the elements of `source`, in order, where the bool mask, which broadcasts with input, is True."""
+    expect_tensor("masked_scatter", input)
     if not isinstance(mask, TensorBase) or mask.array.dtype != boolean:
         raise TypeError("masked_scatter: expected a bool tensor as mask, got "
                         f"{mask.array.dtype if isinstance(mask, TensorBase) else type(mask).__name__}; use .bool()")
-    if source.array.dtype != x.array.dtype:
-        raise TypeError(f"masked_scatter: expected a source in x's {x.array.dtype}, got {source.array.dtype}; "
+    if source.array.dtype != input.array.dtype:
+        raise TypeError(f"masked_scatter: expected a source in x's {input.array.dtype}, got {source.array.dtype}; "
                         "use .to(x.dtype)")
-    shape = broadcast_shapes("masked_scatter", x.array.shape, mask.array.shape)
-    y, mask = x.expand(shape).clone(), mask.expand(shape)
+    shape = broadcast_shapes("masked_scatter", input.array.shape, mask.array.shape)
+    y, mask = input.expand(shape).clone(), mask.expand(shape)
     count = kernels.on(mask.array).count_nonzero(mask.array)
     if source.array.size < count:
         raise ValueError(f"masked_scatter: expected a source of at least {count} elements, one for each True of the mask, "
@@ -1024,21 +1047,21 @@ def masked_scatter(x, mask, source):
     return y
 
 
-def nonzero(x, *, as_tuple=False):
-    """The coordinates of the elements that are not 0, in C order: int64, (count, x.ndim); or, as_tuple, a 1-d tensor for
-    each axis, by which x can be indexed."""
-    expect_tensor("nonzero", x)
-    if as_tuple and not x.array.ndim:
-        x = x.reshape(1)
-    count = kernels.on(x.array).count_nonzero(x.array)
-    index = empty((count, x.array.ndim), int64, x.array)
-    kernels.on(x.array).nonzero(x.array, index)
-    return tuple([wrap(copy(index[:, d])) for d in range(x.array.ndim)]) if as_tuple else wrap(index)
+def nonzero(input, *, as_tuple=False):
+    """The coordinates of the elements that are not 0, in C order: int64, (count, input.ndim); or, as_tuple, a 1-d tensor for
+    each axis, by which input can be indexed."""
+    expect_tensor("nonzero", input)
+    if as_tuple and not input.array.ndim:
+        input = input.reshape(1)
+    count = kernels.on(input.array).count_nonzero(input.array)
+    index = empty((count, input.array.ndim), int64, input.array)
+    kernels.on(input.array).nonzero(input.array, index)
+    return tuple([wrap(copy(index[:, d])) for d in range(input.array.ndim)]) if as_tuple else wrap(index)
 
 
-def argwhere(x):
+def argwhere(input):
     """`nonzero`: the coordinates of the elements that are not 0."""
-    return nonzero(x)
+    return nonzero(input)
 
 
 def isin(elements, test_elements, *, assume_unique=False, invert=False):
@@ -1077,19 +1100,19 @@ def in_place(function):
     return changed
 
 
-def one_hot(x, num_classes=-1):
-    """y[..., c] = 1 where x[...] = c, else 0: int64, one more axis, of size num_classes (by default the largest label
+def one_hot(input, num_classes=-1):
+    """y[..., c] = 1 where input[...] = c, else 0: int64, one more axis, of size num_classes (by default the largest label
     plus 1)."""
-    expect_tensor("one_hot", x)
-    array = x.array
+    expect_tensor("one_hot", input)
+    array = input.array
     if array.dtype.kind not in "iu":
         raise TypeError(f"one_hot: expected integer labels, got {array.dtype}; use .long()")
-    if array.size and int(x.min().item()) < 0:
-        raise IndexError(f"one_hot: expected labels of 0 or more, got {int(x.min().item())}")
+    if array.size and int(input.min().item()) < 0:
+        raise IndexError(f"one_hot: expected labels of 0 or more, got {int(input.min().item())}")
     if num_classes == -1:
         if not array.size:
             raise ValueError("one_hot: cannot tell num_classes from no labels; pass it")
-        num_classes = int(x.max().item()) + 1
+        num_classes = int(input.max().item()) + 1
     if not 0 < num_classes < 2**63:
         raise ValueError(f"one_hot: expected num_classes above 0 and below 2**63, got {num_classes}")
     y = zeros((*array.shape, num_classes), int64, array)

@@ -26,16 +26,16 @@ def _leaf(x, requires_grad):
 
 # ---- of constants ----
 
-def full_like(x, fill_value, *, dtype=None, device=None, requires_grad=False):
+def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False):
     """A tensor of one number in the shape, dtype and place of another."""
-    expect_tensor("full_like", x)
-    return new_full(x, x.array.shape, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
+    expect_tensor("full_like", input)
+    return new_full(input, input.array.shape, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def empty_like(x, *, dtype=None, device=None, requires_grad=False):
+def empty_like(input, *, dtype=None, device=None, requires_grad=False):
     """A tensor of unset values in the shape, dtype and place of another."""
-    expect_tensor("empty_like", x)
-    return new_empty(x, x.array.shape, dtype=dtype, device=device, requires_grad=requires_grad)
+    expect_tensor("empty_like", input)
+    return new_empty(input, input.array.shape, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def new_empty(x, *size, dtype=None, device=None, requires_grad=False):
@@ -145,32 +145,32 @@ def geometric_(x, p, *, generator=None, rng=None):
 
 # ---- random tensors ----
 
-def rand_like(x, *, dtype=None, device=None, requires_grad=False, generator=None, rng=None):
+def rand_like(input, *, dtype=None, device=None, requires_grad=False, generator=None, rng=None):
     """Numbers from U(0, 1) in the shape, dtype and place of another."""
-    return _leaf(uniform_(empty_like(x, dtype=dtype, device=device), generator=generator, rng=rng), requires_grad)
+    return _leaf(uniform_(empty_like(input, dtype=dtype, device=device), generator=generator, rng=rng), requires_grad)
 
 
-def randn_like(x, *, dtype=None, device=None, requires_grad=False, generator=None, rng=None):
+def randn_like(input, *, dtype=None, device=None, requires_grad=False, generator=None, rng=None):
     """Numbers from N(0, 1) in the shape, dtype and place of another."""
-    return _leaf(normal_(empty_like(x, dtype=dtype, device=device), generator=generator, rng=rng), requires_grad)
+    return _leaf(normal_(empty_like(input, dtype=dtype, device=device), generator=generator, rng=rng), requires_grad)
 
 
-def randint_like(x, low=0, high=None, *, dtype=None, device=None, requires_grad=False, generator=None, rng=None):
+def randint_like(input, low=0, high=None, *, dtype=None, device=None, requires_grad=False, generator=None, rng=None):
     """Integers from low (0 where it is left out) to high - 1 in the shape, dtype and place of another."""
     if high is None:
         low, high = 0, low
     if not low < high:
         raise ValueError(f"randint_like: expected low < high, got {low} and {high}")
-    y = empty_like(x, dtype=dtype, device=device)
+    y = empty_like(input, dtype=dtype, device=device)
     expect_range("randint_like", low, high - 1, y.array.dtype)
     return _leaf(random_(y, low, high, generator=generator, rng=rng), requires_grad)
 
 
-def bernoulli(x, p=None, *, generator=None, rng=None):
-    """1 with the probability that each element of x is, else 0, in x's dtype; p in place of x's elements, if given."""
-    expect_tensor("bernoulli", x)
-    y = empty_like(x)
-    return bernoulli_(y, x.detach() if p is None else p, generator=generator, rng=rng)
+def bernoulli(input, p=None, *, generator=None, rng=None):
+    """1 with the probability that each element of input is, else 0, in input's dtype; p in place of input's elements, if given."""
+    expect_tensor("bernoulli", input)
+    y = empty_like(input)
+    return bernoulli_(y, input.detach() if p is None else p, generator=generator, rng=rng)
 
 
 def normal(mean, std=1.0, size=None, *, dtype=None, device=None, requires_grad=False, generator=None, rng=None):
@@ -193,19 +193,19 @@ def normal(mean, std=1.0, size=None, *, dtype=None, device=None, requires_grad=F
         mean.detach() if isinstance(mean, TensorBase) else mean)
 
 
-def multinomial(x, num_samples, replacement=False, *, generator=None, rng=None):
-    """num_samples places of each row of x (or of x, where it has one axis), drawn with the probabilities that x's
+def multinomial(input, num_samples, replacement=False, *, generator=None, rng=None):
+    """num_samples places of each row of input (or of input, where it has one axis), drawn with the probabilities that input's
     elements are in proportion to; each place at most once, or with replacement any number of times."""
-    expect_tensor("multinomial", x)
-    shape = x.array.shape
+    expect_tensor("multinomial", input)
+    shape = input.array.shape
     if len(shape) not in (1, 2):
         raise ValueError(f"multinomial: expected 1 or 2 dimensions, got shape {shape}")
-    _float_type("multinomial", x)
+    _float_type("multinomial", input)
     if num_samples < 1 or (not replacement and num_samples > shape[-1]):
         raise ValueError(f"multinomial: expected num_samples in [1, {shape[-1]}] (any number with replacement=True), "
                          f"got {num_samples}")
     rng = random.generator_for(generator or rng, "multinomial")
-    weights = x.detach().double().reshape(-1, shape[-1])
+    weights = input.detach().double().reshape(-1, shape[-1])
     if _size(shape) and not (weights.isfinite() & (weights >= 0)).all().item():
         raise ValueError("multinomial: expected finite weights of 0 or more")
     if _size(shape) and not (weights.sum(-1) > 0).all().item():
@@ -213,12 +213,12 @@ def multinomial(x, num_samples, replacement=False, *, generator=None, rng=None):
     rows = weights.array.shape[0]
     expect_room("multinomial", (rows, num_samples))
     if replacement:
-        u = _placed(random.uniform((rows, num_samples), 0.0, 1.0, np.float64, rng), x.array)
+        u = _placed(random.uniform((rows, num_samples), 0.0, 1.0, np.float64, rng), input.array)
         running = weights.cumsum(-1)
         found = (running.searchsorted(u * running[:, -1:], right=True)).clamp(max=shape[-1] - 1)
     else:
         if (((weights > 0).sum(-1)) < num_samples).any().item():
             raise ValueError(f"multinomial: expected {num_samples} weights above 0 in every row, to draw without replacement")
-        waits = _placed(-np.log1p(-random.uniform(weights.array.shape, 0.0, 1.0, np.float64, rng)), x.array)
+        waits = _placed(-np.log1p(-random.uniform(weights.array.shape, 0.0, 1.0, np.float64, rng)), input.array)
         found = (weights / (waits + 5e-324)).topk(num_samples, -1).indices        # an exponential race
     return found if len(shape) == 2 else found.reshape(-1)

@@ -209,29 +209,29 @@ def _weighted(name, loss, weight, shape, reduction):
     return reduced(loss, reduction)
 
 
-def l1_loss(x, target, reduction="mean", weight=None):
-    """The mean distance of x from target: mean |x - target|.
+def l1_loss(input, target, reduction="mean", weight=None):
+    """The mean distance of input from target: mean |input - target|.
 
-    x, target  of one shape (others are broadcast, with a warning)
+    input, target  of one shape (others are broadcast, with a warning)
     reduction  "mean", "sum", or "none" for the distances themselves
-    weight     of x's shape: what each counts; the mean then divides by the sum of the weights
+    weight     of input's shape: what each counts; the mean then divides by the sum of the weights
     """
     reduction_of("l1_loss", reduction)
-    shape = getattr(x, "shape", ())
-    x, target = _broadcast("l1_loss", x, target)
+    shape = getattr(input, "shape", ())
+    input, target = _broadcast("l1_loss", input, target)
     if weight is None:
-        return apply(L1(reduction), x, target)
-    return _weighted("l1_loss", apply(L1("none"), x, target), weight, shape, reduction)
+        return apply(L1(reduction), input, target)
+    return _weighted("l1_loss", apply(L1("none"), input, target), weight, shape, reduction)
 
 
-def mse_loss(x, target, reduction="mean", weight=None):
-    """The mean of the squared differences: mean (x - target)^2. Arguments as l1_loss's."""
+def mse_loss(input, target, reduction="mean", weight=None):
+    """The mean of the squared differences: mean (input - target)^2. Arguments as l1_loss's."""
     reduction_of("mse_loss", reduction)
-    shape = getattr(x, "shape", ())
-    x, target = _broadcast("mse_loss", x, target)
+    shape = getattr(input, "shape", ())
+    input, target = _broadcast("mse_loss", input, target)
     if weight is None:
-        return apply(Mse(reduction), x, target)
-    return _weighted("mse_loss", apply(Mse("none"), x, target), weight, shape, reduction)
+        return apply(Mse(reduction), input, target)
+    return _weighted("mse_loss", apply(Mse("none"), input, target), weight, shape, reduction)
 
 
 def _positive(name, what, value, zero=False):
@@ -242,33 +242,33 @@ def _positive(name, what, value, zero=False):
     return float(value)
 
 
-def smooth_l1_loss(x, target, reduction="mean", beta=1.0):
-    """The mean of d - beta/2, d = |x - target|, but d^2 / (2 beta) where d < beta: round at the bottom.
+def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
+    """The mean of d - beta/2, d = |input - target|, but d^2 / (2 beta) where d < beta: round at the bottom.
 
     beta  where the parabola ends; 0 is l1_loss. Other arguments as l1_loss's.
     Girshick, "Fast R-CNN", 2015.
     """
     reduction_of("smooth_l1_loss", reduction)
     beta = _positive("smooth_l1_loss", "beta", beta, zero=True)
-    x, target = _broadcast("smooth_l1_loss", x, target)
-    return apply(SmoothL1(reduction, beta=beta) if beta else L1(reduction), x, target)
+    input, target = _broadcast("smooth_l1_loss", input, target)
+    return apply(SmoothL1(reduction, beta=beta) if beta else L1(reduction), input, target)
 
 
-def huber_loss(x, target, reduction="mean", delta=1.0, weight=None):
-    """The mean of d^2 / 2, d = |x - target|, but delta (d - delta/2) where d > delta: outliers pull less.
+def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
+    """The mean of d^2 / 2, d = |input - target|, but delta (d - delta/2) where d > delta: outliers pull less.
 
     delta   where the straight line begins
-    weight  of x's shape: what each is multiplied with (the mean is over elements all the same)
+    weight  of input's shape: what each is multiplied with (the mean is over elements all the same)
     Huber, "Robust estimation of a location parameter", 1964.
     """
     reduction_of("huber_loss", reduction)
     delta = _positive("huber_loss", "delta", delta)
-    shape = getattr(x, "shape", ())
-    x, target = _broadcast("huber_loss", x, target)
+    shape = getattr(input, "shape", ())
+    input, target = _broadcast("huber_loss", input, target)
     if weight is None:
-        return apply(Huber(reduction, delta=delta), x, target)
+        return apply(Huber(reduction, delta=delta), input, target)
     _weights("huber_loss", weight, shape)
-    return reduced(apply(Huber("none", delta=delta), x, target) * weight, reduction)
+    return reduced(apply(Huber("none", delta=delta), input, target) * weight, reduction)
 
 
 def _fitting(name, what, weight, x):
@@ -282,51 +282,51 @@ def _fitting(name, what, weight, x):
     return weight.expand(x.shape)
 
 
-def binary_cross_entropy(x, target, weight=None, reduction="mean"):
-    """How surprised a guess x of probabilities is by the answers: mean of -(t log x + (1 - t) log(1 - x)).
+def binary_cross_entropy(input, target, weight=None, reduction="mean"):
+    """How surprised a guess input of probabilities is by the answers: mean of -(t log input + (1 - t) log(1 - input)).
 
-    x, target  in [0, 1], of one shape; logarithms are cut off at -100, so that a wrong certainty costs 100 and not
+    input, target  in [0, 1], of one shape; logarithms are cut off at -100, so that a wrong certainty costs 100 and not
                infinity. Prefer binary_cross_entropy_with_logits to a sigmoid and this.
-    weight     broadcasts to x's shape: what each loss is multiplied with
+    weight     broadcasts to input's shape: what each loss is multiplied with
     reduction  "mean", "sum" or "none"
     """
     reduction_of("binary_cross_entropy", reduction)
-    _same_shape("binary_cross_entropy", x, target)
+    _same_shape("binary_cross_entropy", input, target)
     if weight is None:
-        return apply(BinaryCrossEntropy(reduction), x, target)
-    weight = _fitting("binary_cross_entropy", "weight", weight, x)
-    return reduced(apply(BinaryCrossEntropy("none"), x, target) * weight, reduction)
+        return apply(BinaryCrossEntropy(reduction), input, target)
+    weight = _fitting("binary_cross_entropy", "weight", weight, input)
+    return reduced(apply(BinaryCrossEntropy("none"), input, target) * weight, reduction)
 
 
-def binary_cross_entropy_with_logits(x, target, weight=None, reduction="mean", pos_weight=None):
-    """binary_cross_entropy of sigmoid(x), x any number, without overflow.
+def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean", pos_weight=None):
+    """binary_cross_entropy of sigmoid(input), input any number, without overflow.
 
-    weight      broadcasts to x's shape: what each loss is multiplied with
+    weight      broadcasts to input's shape: what each loss is multiplied with
     reduction   "mean", "sum" or "none"
-    pos_weight  broadcasts to x's shape: what the positive answers count, for rare ones
+    pos_weight  broadcasts to input's shape: what the positive answers count, for rare ones
     """
     name = "binary_cross_entropy_with_logits"
     reduction_of(name, reduction)
-    _same_shape(name, x, target)
-    inputs = (x, target) if pos_weight is None else (x, target, _fitting(name, "pos_weight", pos_weight, x))
+    _same_shape(name, input, target)
+    inputs = (input, target) if pos_weight is None else (input, target, _fitting(name, "pos_weight", pos_weight, input))
     if weight is None:
         return apply(BinaryCrossEntropyWithLogits(reduction), *inputs)
-    weight = _fitting(name, "weight", weight, x)
+    weight = _fitting(name, "weight", weight, input)
     return reduced(apply(BinaryCrossEntropyWithLogits("none"), *inputs) * weight, reduction)
 
 
-def kl_div(x, target, reduction="mean", log_target=False):
+def kl_div(input, target, reduction="mean", log_target=False):
     """How much a distribution q differs from p: sum p (log p - log q).
 
-    x           log q, the guess: logarithms, as log_softmax gives them
+    input       log q, the guess: logarithms, as log_softmax gives them
     target      p, probabilities; their logarithms with log_target=True
     reduction   "batchmean": the sum divided by the first axis' size, which is what the formula means; "mean" divides by
                 the number of elements; "sum"; "none"
     """
     reduction_of("kl_div", reduction, ("none", "mean", "sum", "batchmean"))
-    x, target = _broadcast("kl_div", x, target, warn=False)
+    input, target = _broadcast("kl_div", input, target, warn=False)
     op = KlDivLog if log_target else KlDiv
     if reduction != "batchmean":
-        return apply(op(reduction), x, target)
-    total = apply(op("sum"), x, target)
-    return total / x.shape[0] if x.ndim else total
+        return apply(op(reduction), input, target)
+    total = apply(op("sum"), input, target)
+    return total / input.shape[0] if input.ndim else total

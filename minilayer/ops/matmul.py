@@ -9,7 +9,7 @@ from math import prod as _product
 import cython
 
 from minilayer._ext.dispatch import Family, family
-from minilayer.device import broadcast_shapes, broadcast_to, contiguous, empty, empty_like, normalize_axis
+from minilayer.device import axis_as_dim, broadcast_shapes, broadcast_to, contiguous, empty, empty_like, normalize_axis
 from minilayer.node import Node
 from minilayer.tape import Cost, Op, apply, apply2, expect_tensor
 
@@ -257,20 +257,20 @@ class Linear(Op):
 
 # ---- what users call ----
 
-def matmul(a, b):
+def matmul(input, other):
     """The matrix product of two tensors of floats, or of integers of one type (for which there is no fast kernel).
 
-    (M, K) (K, N) -> (M, N). A 1-D first tensor is a row, a 1-D second one a column, and that axis is left out of the
+    (M, K) (K, N) -> (M, N). A 1-D first tensor is input row, input 1-D second one input column, and that axis is left out of the
     result: (K) (K) -> (). With more than two axes the last two are matrices and the axes in front broadcast:
     (B, 1, M, K) (H, K, N) -> (B, H, M, N).
     """
-    return apply2(Matmul(), a, b)
+    return apply2(Matmul(), input, other)
 
 
-def linear(x, weight, bias=None, activation=None):
-    """y = act(x weight^T + bias).
+def linear(input, weight, bias=None, activation=None):
+    """y = act(input weight^T + bias).
 
-    x           (..., in)
+    input       (..., in)
     weight      (out, in)
     bias        (out,) or None
     activation  None or "relu": applied while the result is written, for the price of none
@@ -278,7 +278,7 @@ def linear(x, weight, bias=None, activation=None):
     """
     if activation not in ACTIVATIONS:
         raise ValueError(f"linear: expected activation to be None or 'relu', got {activation!r}")
-    return apply(Linear(activation), x, weight, bias)
+    return apply(Linear(activation), input, weight, bias)
 
 
 # ---- products of a given number of axes ----
@@ -292,54 +292,54 @@ def _expect_axes(name, *wanted):
                              f"{' and '.join([str(getattr(t, 'shape', t)) for t, _ in wanted])}; matmul takes any number")
 
 
-def mm(x, mat2):
+def mm(input, mat2):
     """The product of two matrices: (M, K) (K, N) -> (M, N)."""
-    _expect_axes("mm", (x, 2), (mat2, 2))
-    return matmul(x, mat2)
+    _expect_axes("mm", (input, 2), (mat2, 2))
+    return matmul(input, mat2)
 
 
-def bmm(x, mat2):
+def bmm(input, mat2):
     """The products of two batches of matrices: (B, M, K) (B, K, N) -> (B, M, N)."""
-    _expect_axes("bmm", (x, 3), (mat2, 3))
-    if x.array.shape[0] != mat2.array.shape[0]:
-        raise ValueError(f"bmm: expected batches of one size, got shapes {x.array.shape} and {mat2.array.shape}; "
+    _expect_axes("bmm", (input, 3), (mat2, 3))
+    if input.array.shape[0] != mat2.array.shape[0]:
+        raise ValueError(f"bmm: expected batches of one size, got shapes {input.array.shape} and {mat2.array.shape}; "
                          "matmul broadcasts them")
-    return matmul(x, mat2)
+    return matmul(input, mat2)
 
 
-def mv(x, vec):
+def mv(input, vec):
     """A matrix times a vector: (M, K) (K) -> (M)."""
-    _expect_axes("mv", (x, 2), (vec, 1))
-    return matmul(x, vec)
+    _expect_axes("mv", (input, 2), (vec, 1))
+    return matmul(input, vec)
 
 
-def dot(x, tensor):
+def dot(input, tensor):
     """The sum of the products of two vectors' elements: (K) (K) -> ()."""
-    _expect_axes("dot", (x, 1), (tensor, 1))
-    return matmul(x, tensor)
+    _expect_axes("dot", (input, 1), (tensor, 1))
+    return matmul(input, tensor)
 
 
 vdot = dot
 
 
-def inner(x, other):
+def inner(input, other):
     """The products of the last axes: (..., K) (*, K) -> (..., *)."""
-    expect_tensor("inner", x)
+    expect_tensor("inner", input)
     expect_tensor("inner", other)
-    if not x.array.ndim or not other.array.ndim:
-        return x * other
-    if x.array.shape[-1] != other.array.shape[-1]:
-        raise ValueError(f"inner: expected last axes of one size, got shapes {x.array.shape} and {other.array.shape}")
-    k = x.array.shape[-1]
-    y = matmul(x.reshape(-1, k) if k else x.reshape(_product(x.array.shape[:-1]), 0),
+    if not input.array.ndim or not other.array.ndim:
+        return input * other
+    if input.array.shape[-1] != other.array.shape[-1]:
+        raise ValueError(f"inner: expected last axes of one size, got shapes {input.array.shape} and {other.array.shape}")
+    k = input.array.shape[-1]
+    y = matmul(input.reshape(-1, k) if k else input.reshape(_product(input.array.shape[:-1]), 0),
                (other.reshape(-1, k) if k else other.reshape(_product(other.array.shape[:-1]), 0)).transpose(0, 1))
-    return y.reshape(x.array.shape[:-1] + other.array.shape[:-1])
+    return y.reshape(input.array.shape[:-1] + other.array.shape[:-1])
 
 
-def outer(x, vec2):
+def outer(input, vec2):
     """Every product of an element of one vector and one of another: (M) (N) -> (M, N)."""
-    _expect_axes("outer", (x, 1), (vec2, 1))
-    return x.unsqueeze(1) * vec2
+    _expect_axes("outer", (input, 1), (vec2, 1))
+    return input.unsqueeze(1) * vec2
 
 
 ger = outer
@@ -355,46 +355,46 @@ def _plus(name, x, product, beta, alpha):
     return product + (x * beta if beta != 1 else x)
 
 
-def addmm(x, mat1, mat2, *, beta=1, alpha=1):
-    """beta x + alpha mat1 mat2"""
+def addmm(input, mat1, mat2, *, beta=1, alpha=1):
+    """beta input + alpha mat1 mat2"""
     _expect_axes("addmm", (mat1, 2), (mat2, 2))
-    return _plus("addmm", x, matmul(mat1, mat2), beta, alpha)
+    return _plus("addmm", input, matmul(mat1, mat2), beta, alpha)
 
 
-def addmv(x, mat, vec, *, beta=1, alpha=1):
-    """beta x + alpha mat vec"""
+def addmv(input, mat, vec, *, beta=1, alpha=1):
+    """beta input + alpha mat vec"""
     _expect_axes("addmv", (mat, 2), (vec, 1))
-    return _plus("addmv", x, matmul(mat, vec), beta, alpha)
+    return _plus("addmv", input, matmul(mat, vec), beta, alpha)
 
 
-def addr(x, vec1, vec2, *, beta=1, alpha=1):
-    """beta x + alpha outer(vec1, vec2)"""
+def addr(input, vec1, vec2, *, beta=1, alpha=1):
+    """beta input + alpha outer(vec1, vec2)"""
     _expect_axes("addr", (vec1, 1), (vec2, 1))
-    return _plus("addr", x, outer(vec1, vec2), beta, alpha)
+    return _plus("addr", input, outer(vec1, vec2), beta, alpha)
 
 
-def baddbmm(x, batch1, batch2, *, beta=1, alpha=1):
-    """beta x + alpha batch1 batch2, matrix by matrix"""
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
+    """beta input + alpha batch1 batch2, matrix by matrix"""
     _expect_axes("baddbmm", (batch1, 3), (batch2, 3))
-    return _plus("baddbmm", x, bmm(batch1, batch2), beta, alpha)
+    return _plus("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
-def addbmm(x, batch1, batch2, *, beta=1, alpha=1):
-    """beta x + alpha times the sum of the products of two batches of matrices"""
+def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
+    """beta input + alpha times the sum of the products of two batches of matrices"""
     _expect_axes("addbmm", (batch1, 3), (batch2, 3))
-    return _plus("addbmm", x, bmm(batch1, batch2).sum(0), beta, alpha)
+    return _plus("addbmm", input, bmm(batch1, batch2).sum(0), beta, alpha)
 
 
-def matrix_power(x, n):
+def matrix_power(input, n):
     """A square matrix (or a batch of them) multiplied n times with itself; n = 0 gives the identity."""
-    expect_tensor("matrix_power", x)
-    shape = x.array.shape
+    expect_tensor("matrix_power", input)
+    shape = input.array.shape
     if len(shape) < 2 or shape[-1] != shape[-2]:
         raise ValueError(f"matrix_power: expected square matrices, got shape {shape}")
     if n < 0:
         raise ValueError(f"matrix_power: expected n of 0 or more, got {n}; minilayer has no matrix inverse")
     y = None
-    square = x
+    square = input
     while n:                                    # the bits of n: x, x^2, x^4, ...
         if n & 1:
             y = square if y is None else matmul(y, square)
@@ -402,7 +402,7 @@ def matrix_power(x, n):
         square = matmul(square, square) if n else square
     if y is None:
         k = shape[-1]
-        y = (x * 0).detach()
+        y = (input * 0).detach()
         if k:
             y.reshape(-1, k * k)[:, ::k + 1] = 1
         return y
@@ -443,32 +443,34 @@ def multi_dot(tensors):
     return y.squeeze(-1) if column else y
 
 
-def kron(x, other):
-    """Every product of an element of x and the whole of other, laid out in blocks."""
-    expect_tensor("kron", x)
+def kron(input, other):
+    """Every product of an element of input and the whole of other, laid out in blocks."""
+    expect_tensor("kron", input)
     expect_tensor("kron", other)
-    n = max(x.array.ndim, other.array.ndim)
-    a, b = [(1,) * (n - t.array.ndim) + t.array.shape for t in (x, other)]
-    y = x.reshape([s for m in a for s in (m, 1)]) * other.reshape([s for m in b for s in (1, m)])
+    n = max(input.array.ndim, other.array.ndim)
+    a, b = [(1,) * (n - t.array.ndim) + t.array.shape for t in (input, other)]
+    y = input.reshape([s for m in a for s in (m, 1)]) * other.reshape([s for m in b for s in (1, m)])
     return y.reshape([p * q for p, q in zip(a, b, strict=True)])
 
 
-def cross(x, other, dim=None):
+def cross(input, other, dim=None, *, axis=None):
     """The cross product of vectors of three elements along `dim` (by default the first axis of size 3)."""
-    expect_tensor("cross", x)
+    if axis is not None:
+        dim = axis_as_dim("cross", dim, axis)
+    expect_tensor("cross", input)
     expect_tensor("cross", other)
-    shape = broadcast_shapes("cross", x.array.shape, other.array.shape)
+    shape = broadcast_shapes("cross", input.array.shape, other.array.shape)
     if dim is None:
         dim = next((d for d, n in enumerate(shape) if n == 3), 0)
     axis = normalize_axis("cross", dim, len(shape))
     if not shape or shape[axis] != 3:
-        raise ValueError(f"cross: expected size 3 along dim {dim}, got shapes {x.array.shape} and {other.array.shape}")
-    a, b = x.expand(shape), other.expand(shape)
+        raise ValueError(f"cross: expected size 3 along dim {dim}, got shapes {input.array.shape} and {other.array.shape}")
+    a, b = input.expand(shape), other.expand(shape)
     turned = [(t.roll(-1, axis), t.roll(-2, axis)) for t in (a, b)]
     return turned[0][0] * turned[1][1] - turned[0][1] * turned[1][0]
 
 
-def trace(x):
+def trace(input):
     """The sum of a matrix's diagonal."""
-    _expect_axes("trace", (x, 2))
-    return x.diagonal().sum()
+    _expect_axes("trace", (input, 2))
+    return input.diagonal().sum()

@@ -443,41 +443,41 @@ def _normalized_shape(name, normalized_shape):
     return tuple([n.__index__() for n in shape])
 
 
-def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     """Each example scaled to mean 0 and (biased) variance 1 over its last axes, then * weight + bias.
 
-    x                 (..., *normalized_shape), float
+    input             (..., *normalized_shape), float
     normalized_shape  an integer or the sizes of the last axes
     weight, bias      of shape normalized_shape; None for 1 and 0
     Ba, Kiros and Hinton, "Layer normalization", 2016.
     """
-    return apply(LayerNorm(_normalized_shape("layer_norm", normalized_shape), float(eps)), x, weight, bias)
+    return apply(LayerNorm(_normalized_shape("layer_norm", normalized_shape), float(eps)), input, weight, bias)
 
 
-def rms_norm(x, normalized_shape, weight=None, eps=None):
+def rms_norm(input, normalized_shape, weight=None, eps=None):
     """Each example divided by the root of its mean square over its last axes, then * weight.
 
-    x                 (..., *normalized_shape), float
+    input             (..., *normalized_shape), float
     normalized_shape  an integer or the sizes of the last axes
     weight            of shape normalized_shape; None for 1
-    eps               added to the mean square; None: the distance from 1 to the next number of x's dtype
+    eps               added to the mean square; None: the distance from 1 to the next number of input's dtype
     Zhang and Sennrich, "Root mean square layer normalization", 2019.
     """
-    return apply(RmsNorm(_normalized_shape("rms_norm", normalized_shape), None if eps is None else float(eps)), x, weight)
+    return apply(RmsNorm(_normalized_shape("rms_norm", normalized_shape), None if eps is None else float(eps)), input, weight)
 
 
-def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
     """Each channel scaled to mean 0 and variance 1 over the batch and all places, then * weight[c] + bias[c].
 
-    x                          (B, C) or (B, C, ...), float
+    input                      (B, C) or (B, C, ...), float
     running_mean, running_var  (C,) or None. Training moves them in place, running = (1 - momentum) running + momentum
-                               measured (the variance unbiased); otherwise they are what x is scaled by
+                               measured (the variance unbiased); otherwise they are what input is scaled by
     weight, bias               (C,); None for 1 and 0
     One value a channel has no variance: training with it raises ValueError.
     Ioffe and Szegedy, "Batch normalization", 2015.
     """
     _check_running("batch_norm", running_mean, running_var, training, "training", momentum)
-    return apply(BatchNorm(running_mean, running_var, bool(training), float(momentum), float(eps)), x, weight, bias)
+    return apply(BatchNorm(running_mean, running_var, bool(training), float(momentum), float(eps)), input, weight, bias)
 
 
 def _check_running(name, running_mean, running_var, own, flag, momentum):
@@ -492,26 +492,26 @@ def _check_running(name, running_mean, running_var, own, flag, momentum):
         raise TypeError(f"{name}: expected momentum to be a number, got {momentum!r}")
 
 
-def instance_norm(x, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1,
+def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1,
                   eps=1e-5):
     """Each channel of each example scaled to mean 0 and variance 1 over its places, then * weight[c] + bias[c].
 
-    x                          (B, C, ...), float
+    input                      (B, C, ...), float
     running_mean, running_var  (C,) or None. With use_input_stats they move in place towards the batch's means of mean
-                               and (unbiased) variance; otherwise they are what x is scaled by
+                               and (unbiased) variance; otherwise they are what input is scaled by
     weight, bias               (C,); None for 1 and 0
     Ulyanov, Vedaldi and Lempitsky, "Instance normalization", 2016.
     """
     _check_running("instance_norm", running_mean, running_var, use_input_stats, "use_input_stats", momentum)
     if use_input_stats:
-        return apply(InstanceNorm(running_mean, running_var, float(momentum), float(eps)), x, weight, bias)
-    return apply(InstanceNormEval(running_mean, running_var, float(eps)), x, weight, bias)
+        return apply(InstanceNorm(running_mean, running_var, float(momentum), float(eps)), input, weight, bias)
+    return apply(InstanceNormEval(running_mean, running_var, float(eps)), input, weight, bias)
 
 
-def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     """Groups of channels of each example scaled to mean 0 and variance 1, then * weight[c] + bias[c].
 
-    x             (B, C, ...), float
+    input         (B, C, ...), float
     num_groups    into how many groups of neighbours the C channels fall
     weight, bias  (C,); None for 1 and 0
     Wu and He, "Group normalization", 2018.
@@ -520,17 +520,17 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
         raise TypeError(f"group_norm: expected num_groups to be an integer, got {num_groups!r}")
     if num_groups < 1:
         raise ValueError(f"group_norm: expected num_groups of 1 or more, got {num_groups}")
-    return apply(GroupNorm(num_groups.__index__(), float(eps)), x, weight, bias)
+    return apply(GroupNorm(num_groups.__index__(), float(eps)), input, weight, bias)
 
 
-def local_response_norm(x, size, alpha=1e-4, beta=0.75, k=1.0):
+def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     """Each value divided by (k + alpha/size * the sum of squares of `size` neighbouring channels)^beta.
 
-    x  (B, C, ...) with at least one axis behind the channels, float
+    input  (B, C, ...) with at least one axis behind the channels, float
     Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012.
     """
     if isinstance(size, bool) or not hasattr(size, "__index__"):
         raise TypeError(f"local_response_norm: expected size to be an integer, got {size!r}")
     if size < 1:
         raise ValueError(f"local_response_norm: expected size of 1 or more, got {size}")
-    return apply(LocalResponseNorm(size.__index__(), float(alpha), float(beta), float(k)), x)
+    return apply(LocalResponseNorm(size.__index__(), float(alpha), float(beta), float(k)), input)

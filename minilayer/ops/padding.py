@@ -135,36 +135,36 @@ def _value(value, dtype):
     return number
 
 
-def pad(x, pad, mode="constant", value=None):
-    """x with more elements at its edges. `pad` counts them from the last axis on: (left, right, top, bottom, ...);
+def pad(input, pad, mode="constant", value=None):
+    """input with more elements at its edges. `pad` counts them from the last axis on: (left, right, top, bottom, ...);
     negative numbers cut off.
 
     mode: "constant" (`value`, 0 where it is None), "reflect" (mirrored, the edge itself not repeated), "replicate" (the
     edge repeated), "circular" (from the other end); the last three for up to three axes.
     """
-    expect_tensor("pad", x)
-    amounts, ndim = _amounts(pad), x.array.ndim
+    expect_tensor("pad", input)
+    amounts, ndim = _amounts(pad), input.array.ndim
     if len(amounts) % 2 or len(amounts) > 2 * ndim:
-        raise ValueError(f"pad: expected a pair of numbers for each of the last axes of shape {x.array.shape}, "
+        raise ValueError(f"pad: expected a pair of numbers for each of the last axes of shape {input.array.shape}, "
                          f"got {tuple(amounts)}")
     if mode not in ("constant", "reflect", "replicate", "circular"):
         raise ValueError(f"pad: expected mode 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
     before, after = amounts[-2::-2], amounts[::-2]
     missing = ndim - len(before)
-    shape = x.array.shape[missing:]
+    shape = input.array.shape[missing:]
     for b, n, a in zip(before, shape, after):
         if b + n + a < 0 or (b < 0 and -b > n) or (a < 0 and -a > n):
-            raise ValueError(f"pad: {tuple(amounts)} cuts off more than shape {x.array.shape} has")
+            raise ValueError(f"pad: {tuple(amounts)} cuts off more than shape {input.array.shape} has")
     more, behind = tuple([max(0, b) for b in before]), tuple([max(0, a) for a in after])
     if min(amounts, default=0) < 0:
         start = [max(0, -b) for b in before]
         if mode == "circular":          # the other end is that of what is left
-            x = x[(slice(None),) * missing + tuple([slice(i, n + min(0, a)) for i, n, a in zip(start, shape, after)])]
+            input = input[(slice(None),) * missing + tuple([slice(i, n + min(0, a)) for i, n, a in zip(start, shape, after)])]
         else:
-            y = _padded(x, more, behind, mode, value)
+            y = _padded(input, more, behind, mode, value)
             kept = [slice(i, n + m + a) for i, n, m, a in zip(start, shape, more, after)]
             return y[(slice(None),) * missing + tuple(kept)]
-    return _padded(x, more, behind, mode, value)
+    return _padded(input, more, behind, mode, value)
 
 
 def _padded(x, before, after, mode, value):

@@ -158,8 +158,7 @@ class _Largest(_Pool):
         return dx
 
     def scatter_graph(self, node, dy):
-        (index,) = node.saved
-        return apply(Scatter(self.n, self._shape), dy, wrap(index))
+        return apply(Scatter(self.n, self._shape), dy, *node.saved_tensors)
 
 
 class MaxPool(_Largest):
@@ -272,8 +271,7 @@ class _Spread(_Pool):
         return dx, None
 
     def backward_graph(self, node, dy):
-        (index,) = node.saved
-        return apply(Gather(self.n), dy, wrap(index)), None
+        return apply(Gather(self.n), dy, *node.saved_tensors), None
 
 
 class MaxUnpool(_Spread):
@@ -349,8 +347,7 @@ class Gather(_Pool):
         return dx, None
 
     def backward_graph(self, node, dy):
-        (index,) = node.saved
-        return apply(Scatter(self.n, self._shape), dy, wrap(index)), None
+        return apply(Scatter(self.n, self._shape), dy, *node.saved_tensors), None
 
     def cost(self, shapes, out_shapes):
         x, y = _product(shapes[0]), _product(out_shapes[0])
@@ -462,15 +459,15 @@ def _max_pool(n, x, kernel_size, stride, padding, dilation, ceil_mode, return_in
     return apply(MaxPool(windows, bool(ceil_mode), bool(return_indices)), x)
 
 
-def max_pool1d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The largest value of each window of a sequence (B, C, L) or (C, L); see max_pool2d."""
-    return _max_pool(1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The largest value of each window.
 
-    x               (B, C, H, W) or (C, H, W), float
+    input           (B, C, H, W) or (C, H, W), float
     kernel_size, stride, padding, dilation  integers or pairs (height, width); stride defaults to kernel_size; padding,
                     at most half the kernel, counts as minus infinity
     ceil_mode       also windows that hang over the image's right and lower edge
@@ -478,28 +475,28 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
     Returns (B, C, P, Q), P = floor((H + 2 padding - dilation (K-1) - 1) / stride) + 1. Of equal values the first
     counts.
     """
-    return _max_pool(2, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def max_pool3d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The largest value of each window of a volume (B, C, D, H, W) or (C, D, H, W); see max_pool2d. A place is
     (d H + h) W + w."""
-    return _max_pool(3, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def max_pool1d_with_indices(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """`max_pool1d` with return_indices=True, whatever is asked for."""
-    return max_pool1d(x, kernel_size, stride, padding, dilation, ceil_mode, True)
+    return max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
-def max_pool2d_with_indices(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool2d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """`max_pool2d` with return_indices=True, whatever is asked for."""
-    return max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode, True)
+    return max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
-def max_pool3d_with_indices(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool3d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """`max_pool3d` with return_indices=True, whatever is asked for."""
-    return max_pool3d(x, kernel_size, stride, padding, dilation, ceil_mode, True)
+    return max_pool3d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
 def _avg_pool(n, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
@@ -516,25 +513,25 @@ def _avg_pool(n, x, kernel_size, stride, padding, ceil_mode, count_include_pad, 
     return apply(AvgPool(kernel, stride, padding, bool(ceil_mode), bool(count_include_pad), divisor_override), x)
 
 
-def avg_pool1d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """The mean of each window of a sequence (B, C, L) or (C, L); see avg_pool2d."""
-    return _avg_pool(1, x, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+    return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
-def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
     """The mean of each window.
 
-    x                  (B, C, H, W) or (C, H, W), float
+    input              (B, C, H, W) or (C, H, W), float
     kernel_size, stride, padding, ceil_mode  as in max_pool2d, but padding counts as zero
     count_include_pad  do padded places count in the mean?
     divisor_override   what to divide by instead of the window's size
     """
-    return _avg_pool(2, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _avg_pool(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-def avg_pool3d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+def avg_pool3d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
     """The mean of each window of a volume (B, C, D, H, W) or (C, D, H, W); see avg_pool2d."""
-    return _avg_pool(3, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _avg_pool(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 def _lp_pool(n, x, norm_type, kernel_size, stride, ceil_mode):
@@ -553,23 +550,23 @@ def _lp_pool(n, x, norm_type, kernel_size, stride, ceil_mode):
     return (y.sign() * y.abs().relu() * _product(kernel)) ** (1.0 / norm_type)
 
 
-def lp_pool1d(x, norm_type, kernel_size, stride=None, ceil_mode=False):
+def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """The p-norm of each window of a sequence (B, C, L) or (C, L); see lp_pool2d."""
-    return _lp_pool(1, x, norm_type, kernel_size, stride, ceil_mode)
+    return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool2d(x, norm_type, kernel_size, stride=None, ceil_mode=False):
-    """The p-norm (sum x^p)^(1/p) of each window, p = norm_type; inf gives the largest |x|, -inf the smallest.
+def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """The p-norm (sum input^p)^(1/p) of each window, p = norm_type; inf gives the largest |input|, -inf the smallest.
 
-    x  (B, C, H, W) or (C, H, W), float; kernel_size, stride, ceil_mode as in max_pool2d. As in PyTorch, x^p keeps a
+    input  (B, C, H, W) or (C, H, W), float; kernel_size, stride, ceil_mode as in max_pool2d. As in PyTorch, input^p keeps a
     sign that an odd p leaves, and a window that hangs over the edge (ceil_mode) counts as if it were full.
     """
-    return _lp_pool(2, x, norm_type, kernel_size, stride, ceil_mode)
+    return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool3d(x, norm_type, kernel_size, stride=None, ceil_mode=False):
+def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """The p-norm of each window of a volume (B, C, D, H, W) or (C, D, H, W); see lp_pool2d."""
-    return _lp_pool(3, x, norm_type, kernel_size, stride, ceil_mode)
+    return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def _output_sizes(name, output_size, n):
@@ -579,58 +576,58 @@ def _output_sizes(name, output_size, n):
     return tuple([None if s is None else _sizes(name, "output_size", s, 0, 1)[0] for s in sizes])
 
 
-def adaptive_max_pool1d(x, output_size, return_indices=False):
+def adaptive_max_pool1d(input, output_size, return_indices=False):
     """The largest value of `output_size` windows that cover a sequence (B, C, L) or (C, L); see adaptive_max_pool2d."""
-    return apply(AdaptiveMaxPool(_output_sizes("adaptive_max_pool1d", output_size, 1), bool(return_indices)), x)
+    return apply(AdaptiveMaxPool(_output_sizes("adaptive_max_pool1d", output_size, 1), bool(return_indices)), input)
 
 
-def adaptive_max_pool2d(x, output_size, return_indices=False):
+def adaptive_max_pool2d(input, output_size, return_indices=False):
     """The largest values of a grid of windows that covers the image: any input size becomes `output_size`.
 
-    x               (B, C, H, W) or (C, H, W), float
+    input           (B, C, H, W) or (C, H, W), float
     output_size     an integer or a pair (height, width); None keeps that size of the input
     return_indices  give (y, indices), the place h W + w of each value in its image
     """
-    return apply(AdaptiveMaxPool(_output_sizes("adaptive_max_pool2d", output_size, 2), bool(return_indices)), x)
+    return apply(AdaptiveMaxPool(_output_sizes("adaptive_max_pool2d", output_size, 2), bool(return_indices)), input)
 
 
-def adaptive_max_pool3d(x, output_size, return_indices=False):
+def adaptive_max_pool3d(input, output_size, return_indices=False):
     """The largest values of a grid of windows that covers a volume (B, C, D, H, W); see adaptive_max_pool2d."""
-    return apply(AdaptiveMaxPool(_output_sizes("adaptive_max_pool3d", output_size, 3), bool(return_indices)), x)
+    return apply(AdaptiveMaxPool(_output_sizes("adaptive_max_pool3d", output_size, 3), bool(return_indices)), input)
 
 
-def adaptive_max_pool1d_with_indices(x, output_size, return_indices=False):
+def adaptive_max_pool1d_with_indices(input, output_size, return_indices=False):
     """`adaptive_max_pool1d` with return_indices=True, whatever is asked for."""
-    return adaptive_max_pool1d(x, output_size, True)
+    return adaptive_max_pool1d(input, output_size, True)
 
 
-def adaptive_max_pool2d_with_indices(x, output_size, return_indices=False):
+def adaptive_max_pool2d_with_indices(input, output_size, return_indices=False):
     """`adaptive_max_pool2d` with return_indices=True, whatever is asked for."""
-    return adaptive_max_pool2d(x, output_size, True)
+    return adaptive_max_pool2d(input, output_size, True)
 
 
-def adaptive_max_pool3d_with_indices(x, output_size, return_indices=False):
+def adaptive_max_pool3d_with_indices(input, output_size, return_indices=False):
     """`adaptive_max_pool3d` with return_indices=True, whatever is asked for."""
-    return adaptive_max_pool3d(x, output_size, True)
+    return adaptive_max_pool3d(input, output_size, True)
 
 
-def adaptive_avg_pool1d(x, output_size):
+def adaptive_avg_pool1d(input, output_size):
     """The means of `output_size` windows that cover a sequence (B, C, L) or (C, L); see adaptive_avg_pool2d."""
-    return apply(AdaptiveAvgPool(_output_sizes("adaptive_avg_pool1d", output_size, 1)), x)
+    return apply(AdaptiveAvgPool(_output_sizes("adaptive_avg_pool1d", output_size, 1)), input)
 
 
-def adaptive_avg_pool2d(x, output_size):
+def adaptive_avg_pool2d(input, output_size):
     """The means of a grid of windows that covers the image: any input size becomes `output_size`.
 
-    x            (B, C, H, W) or (C, H, W), float
+    input        (B, C, H, W) or (C, H, W), float
     output_size  an integer or a pair (height, width); None keeps that size of the input
     """
-    return apply(AdaptiveAvgPool(_output_sizes("adaptive_avg_pool2d", output_size, 2)), x)
+    return apply(AdaptiveAvgPool(_output_sizes("adaptive_avg_pool2d", output_size, 2)), input)
 
 
-def adaptive_avg_pool3d(x, output_size):
+def adaptive_avg_pool3d(input, output_size):
     """The means of a grid of windows that covers a volume (B, C, D, H, W) or (C, D, H, W); see adaptive_avg_pool2d."""
-    return apply(AdaptiveAvgPool(_output_sizes("adaptive_avg_pool3d", output_size, 3)), x)
+    return apply(AdaptiveAvgPool(_output_sizes("adaptive_avg_pool3d", output_size, 3)), input)
 
 
 def _max_unpool(n, x, indices, kernel_size, stride, padding, output_size):
@@ -651,24 +648,24 @@ def _max_unpool(n, x, indices, kernel_size, stride, padding, output_size):
     return apply(MaxUnpool(sizes), x, indices)
 
 
-def max_unpool1d(x, indices, kernel_size, stride=None, padding=0, output_size=None):
+def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
     """The values of a max pooling back in their places in sequences (B, C, L) or (C, L); see max_unpool2d."""
-    return _max_unpool(1, x, indices, kernel_size, stride, padding, output_size)
+    return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
-def max_unpool2d(x, indices, kernel_size, stride=None, padding=0, output_size=None):
+def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
     """The values of a max pooling back in their places, zeros between.
 
-    x, indices   what max_pool2d(..., return_indices=True) gave, (B, C, P, Q) or (C, P, Q)
+    input, indices   what max_pool2d(..., return_indices=True) gave, (B, C, P, Q) or (C, P, Q)
     kernel_size, stride, padding  those of the pooling; they give the size (P - 1) stride + kernel_size - 2 padding
     output_size  the size itself, (H, W) or a whole shape, where pooling rounded: less than a stride away
     """
-    return _max_unpool(2, x, indices, kernel_size, stride, padding, output_size)
+    return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
-def max_unpool3d(x, indices, kernel_size, stride=None, padding=0, output_size=None):
+def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
     """The values of a max pooling back in their places in volumes (B, C, D, H, W); see max_unpool2d."""
-    return _max_unpool(3, x, indices, kernel_size, stride, padding, output_size)
+    return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)
 
 
 def _fractional(n, x, kernel_size, output_size, output_ratio, return_indices, samples, rng):
@@ -689,11 +686,11 @@ def _fractional(n, x, kernel_size, output_size, output_ratio, return_indices, sa
     return apply(FractionalMaxPool(kernel, sizes, bool(return_indices)), x, samples)
 
 
-def fractional_max_pool2d(x, kernel_size, output_size=None, output_ratio=None, return_indices=False,
+def fractional_max_pool2d(input, kernel_size, output_size=None, output_ratio=None, return_indices=False,
                           _random_samples=None, rng=None):
     """The largest values of windows that begin at random places: an image shrinks by any factor between 1 and 2.
 
-    x                (B, C, H, W) or (C, H, W), float
+    input            (B, C, H, W) or (C, H, W), float
     kernel_size      an integer or a pair (height, width)
     output_size      an integer or a pair; or output_ratio, one or two numbers in (0, 1) of the input's size
     return_indices   give (y, indices), the place h W + w of each value in its image
@@ -701,23 +698,23 @@ def fractional_max_pool2d(x, kernel_size, output_size=None, output_ratio=None, r
                      height; drawn from `rng` (the thread's generator) where it is None
     Graham, Fractional max-pooling, 2014.
     """
-    return _fractional(2, x, kernel_size, output_size, output_ratio, return_indices, _random_samples, rng)
+    return _fractional(2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples, rng)
 
 
-def fractional_max_pool3d(x, kernel_size, output_size=None, output_ratio=None, return_indices=False,
+def fractional_max_pool3d(input, kernel_size, output_size=None, output_ratio=None, return_indices=False,
                           _random_samples=None, rng=None):
     """Fractional max pooling of volumes (B, C, D, H, W) or (C, D, H, W); see fractional_max_pool2d. Samples (batch,
     channels, 3) are for depth, height, width."""
-    return _fractional(3, x, kernel_size, output_size, output_ratio, return_indices, _random_samples, rng)
+    return _fractional(3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples, rng)
 
 
-def fractional_max_pool2d_with_indices(x, kernel_size, output_size=None, output_ratio=None, return_indices=False,
+def fractional_max_pool2d_with_indices(input, kernel_size, output_size=None, output_ratio=None, return_indices=False,
                                        _random_samples=None, rng=None):
     """`fractional_max_pool2d` with return_indices=True, whatever is asked for."""
-    return fractional_max_pool2d(x, kernel_size, output_size, output_ratio, True, _random_samples, rng)
+    return fractional_max_pool2d(input, kernel_size, output_size, output_ratio, True, _random_samples, rng)
 
 
-def fractional_max_pool3d_with_indices(x, kernel_size, output_size=None, output_ratio=None, return_indices=False,
+def fractional_max_pool3d_with_indices(input, kernel_size, output_size=None, output_ratio=None, return_indices=False,
                                        _random_samples=None, rng=None):
     """`fractional_max_pool3d` with return_indices=True, whatever is asked for."""
-    return fractional_max_pool3d(x, kernel_size, output_size, output_ratio, True, _random_samples, rng)
+    return fractional_max_pool3d(input, kernel_size, output_size, output_ratio, True, _random_samples, rng)

@@ -12,7 +12,16 @@ from math import prod as _size
 import numpy as np
 
 from minilayer._ext.dispatch import family
-from minilayer.device import broadcast_to, empty, empty_like, full, normalize_axes, normalize_axis
+from minilayer.device import (
+    axis_as_dim,
+    broadcast_to,
+    empty,
+    empty_like,
+    full,
+    normalize_axes,
+    normalize_axis,
+    numpy_names,
+)
 from minilayer.node import TensorBase, wrap
 from minilayer.promotion import cast as cast_tensor
 from minilayer.tape import Cost, Op, apply, expect_tensor
@@ -475,29 +484,35 @@ def _axes(name, dim, x) -> tuple:
     return normalize_axes(name, None if isinstance(dim, (tuple, list)) and not dim else dim, x.array.ndim)
 
 
-def sum(x, dim=None, keepdim=False, *, dtype=None):
-    """Sum over `dim`. Integers and bools are summed in int64; `dtype` casts x first."""
-    expect_tensor("sum", x)
+def sum(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
+    """Sum over `dim`. Integers and bools are summed in int64; `dtype` casts input first."""
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("sum", dim, axis, keepdim, keepdims)
+    expect_tensor("sum", input)
     if dtype is not None:
-        x = cast_tensor(x, np.dtype(dtype))
-    return apply(Sum(_axes("sum", dim, x), keepdim), x)
+        input = cast_tensor(input, np.dtype(dtype))
+    return apply(Sum(_axes("sum", dim, input), keepdim), input)
 
 
-def mean(x, dim=None, keepdim=False, *, dtype=None):
-    """Mean over `dim` (no elements: NaN); `dtype` casts x first."""
-    expect_tensor("mean", x)
+def mean(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
+    """Mean over `dim` (no elements: NaN); `dtype` casts input first."""
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("mean", dim, axis, keepdim, keepdims)
+    expect_tensor("mean", input)
     if dtype is not None:
-        x = cast_tensor(x, np.dtype(dtype))
-    _need_float("mean", x)
-    return apply(Mean(_axes("mean", dim, x), keepdim), x)
+        input = cast_tensor(input, np.dtype(dtype))
+    _need_float("mean", input)
+    return apply(Mean(_axes("mean", dim, input), keepdim), input)
 
 
-def prod(x, dim=None, keepdim=False, *, dtype=None):
-    """Product over `dim`. Integers and bools are multiplied in int64; `dtype` casts x first."""
-    expect_tensor("prod", x)
+def prod(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
+    """Product over `dim`. Integers and bools are multiplied in int64; `dtype` casts input first."""
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("prod", dim, axis, keepdim, keepdims)
+    expect_tensor("prod", input)
     if dtype is not None:
-        x = cast_tensor(x, np.dtype(dtype))
-    return apply(Prod(normalize_axes("prod", dim, x.array.ndim), keepdim), x)
+        input = cast_tensor(input, np.dtype(dtype))
+    return apply(Prod(normalize_axes("prod", dim, input.array.ndim), keepdim), input)
 
 
 def _need_float(name, x):
@@ -510,40 +525,48 @@ def _need_elements(name, x, axes):
         raise ValueError(f"{name}: expected at least one element to choose from, got shape {x.array.shape}")
 
 
-def amax(x, dim=None, keepdim=False):
+def amax(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Maximum over `dim`; its gradient is shared evenly among equal maxima."""
-    expect_tensor("amax", x)
-    axes = _axes("amax", dim, x)
-    _need_elements("amax", x, axes)
-    return apply(Amax(axes, keepdim), x)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("amax", dim, axis, keepdim, keepdims)
+    expect_tensor("amax", input)
+    axes = _axes("amax", dim, input)
+    _need_elements("amax", input, axes)
+    return apply(Amax(axes, keepdim), input)
 
 
-def amin(x, dim=None, keepdim=False):
+def amin(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Minimum over `dim`; its gradient is shared evenly among equal minima."""
-    expect_tensor("amin", x)
-    axes = _axes("amin", dim, x)
-    _need_elements("amin", x, axes)
-    return apply(Amin(axes, keepdim), x)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("amin", dim, axis, keepdim, keepdims)
+    expect_tensor("amin", input)
+    axes = _axes("amin", dim, input)
+    _need_elements("amin", input, axes)
+    return apply(Amin(axes, keepdim), input)
 
 
-def max(x, dim=None, keepdim=False):
+def max(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Without `dim`, the maximum of all elements; with it, (values, indices) along that axis, of
     equal maxima the first, which also gets the gradient; with a tensor in its place, the larger of both, element by
     element."""
-    expect_tensor("max", x)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("max", dim, axis, keepdim, keepdims)
+    expect_tensor("max", input)
     if isinstance(dim, TensorBase):
-        return x.maximum(dim)
-    return _extreme("max", x, dim, keepdim, Max, MaxDim)
+        return input.maximum(dim)
+    return _extreme("max", input, dim, keepdim, Max, MaxDim)
 
 
-def min(x, dim=None, keepdim=False):
+def min(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Without `dim`, the minimum of all elements; with it, (values, indices) along that axis, of
     equal minima the first, which also gets the gradient; with a tensor in its place, the smaller of both, element by
     element."""
-    expect_tensor("min", x)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("min", dim, axis, keepdim, keepdims)
+    expect_tensor("min", input)
     if isinstance(dim, TensorBase):
-        return x.minimum(dim)
-    return _extreme("min", x, dim, keepdim, Min, MinDim)
+        return input.minimum(dim)
+    return _extreme("min", input, dim, keepdim, Min, MinDim)
 
 
 def _extreme(name, x, dim, keepdim, over_all, along):
@@ -556,16 +579,20 @@ def _extreme(name, x, dim, keepdim, over_all, along):
     return ValuesIndices(*apply(along(axis, keepdim), x))
 
 
-def argmax(x, dim=None, keepdim=False):
+def argmax(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Place of the maximum along `dim`, or among all elements in C order; the first of equal ones, or of NaNs."""
-    expect_tensor("argmax", x)
-    return _place("argmax", x, dim, keepdim, Argmax)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("argmax", dim, axis, keepdim, keepdims)
+    expect_tensor("argmax", input)
+    return _place("argmax", input, dim, keepdim, Argmax)
 
 
-def argmin(x, dim=None, keepdim=False):
+def argmin(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Place of the minimum along `dim`, or among all elements in C order; the first of equal ones, or of NaNs."""
-    expect_tensor("argmin", x)
-    return _place("argmin", x, dim, keepdim, Argmin)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("argmin", dim, axis, keepdim, keepdims)
+    expect_tensor("argmin", input)
+    return _place("argmin", input, dim, keepdim, Argmin)
 
 
 def _place(name, x, dim, keepdim, op):
@@ -578,10 +605,12 @@ def _place(name, x, dim, keepdim, op):
     return apply(op(axis, keepdim), x)
 
 
-def any(x, dim=None, keepdim=False):
+def any(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Is any element over `dim` not 0?"""
-    expect_tensor("any", x)
-    return _as_asked(apply(Any(normalize_axes("any", dim, x.array.ndim), keepdim), x), x)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("any", dim, axis, keepdim, keepdims)
+    expect_tensor("any", input)
+    return _as_asked(apply(Any(normalize_axes("any", dim, input.array.ndim), keepdim), input), input)
 
 
 def _as_asked(y, x):
@@ -589,31 +618,39 @@ def _as_asked(y, x):
     return cast_tensor(y, x.array.dtype) if x.array.dtype.kind == "u" else y
 
 
-def all(x, dim=None, keepdim=False):
+def all(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Are all elements over `dim` not 0?"""
-    expect_tensor("all", x)
-    return _as_asked(apply(All(normalize_axes("all", dim, x.array.ndim), keepdim), x), x)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("all", dim, axis, keepdim, keepdims)
+    expect_tensor("all", input)
+    return _as_asked(apply(All(normalize_axes("all", dim, input.array.ndim), keepdim), input), input)
 
 
-def cumsum(x, dim, *, dtype=None):
+def cumsum(input, dim=None, *, dtype=None, axis=None):
     """Running sum along `dim`; of integers and bools in int64."""
-    expect_tensor("cumsum", x)
+    if axis is not None:
+        dim = axis_as_dim("cumsum", dim, axis)
+    expect_tensor("cumsum", input)
     if dtype is not None:
-        x = cast_tensor(x, np.dtype(dtype))
-    return apply(Cumsum(normalize_axis("cumsum", dim, x.array.ndim)), x)
+        input = cast_tensor(input, np.dtype(dtype))
+    return apply(Cumsum(normalize_axis("cumsum", dim, input.array.ndim)), input)
 
 
-def var(x, dim=None, unbiased=True, keepdim=False, *, correction=None):
+def var(input, dim=None, unbiased=True, keepdim=False, *, correction=None, axis=None, keepdims=None):
     """Variance over `dim`: sum of squared distances from the mean / (n - correction), correction 1 unless told
     otherwise (`unbiased=False` is correction 0)."""
-    expect_tensor("var", x)
-    return _spread_of("var", Var, x, dim, unbiased, keepdim, correction)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("var", dim, axis, keepdim, keepdims)
+    expect_tensor("var", input)
+    return _spread_of("var", Var, input, dim, unbiased, keepdim, correction)
 
 
-def std(x, dim=None, unbiased=True, keepdim=False, *, correction=None):
+def std(input, dim=None, unbiased=True, keepdim=False, *, correction=None, axis=None, keepdims=None):
     """Standard deviation over `dim`: the square root of `var`."""
-    expect_tensor("std", x)
-    return _spread_of("std", Std, x, dim, unbiased, keepdim, correction)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("std", dim, axis, keepdim, keepdims)
+    expect_tensor("std", input)
+    return _spread_of("std", Std, input, dim, unbiased, keepdim, correction)
 
 
 def _spread_of(name, op, x, dim, unbiased, keepdim, correction):
@@ -625,28 +662,28 @@ def _spread_of(name, op, x, dim, unbiased, keepdim, correction):
     return apply(op(_axes(name, dim, x), keepdim, correction), x)
 
 
-def norm(x, p="fro", dim=None, keepdim=False, dtype=None):
-    """The p-norm over `dim`: (sum |x|^p)^(1/p); p = inf or -inf: the largest or smallest |x|; 0: how many are not 0.
+def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
+    """The p-norm over `dim`: (sum |input|^p)^(1/p); p = inf or -inf: the largest or smallest |input|; 0: how many are not 0.
     "fro" is 2. Its gradient is 0 where it is 0, and everywhere for p = 0."""
-    expect_tensor("norm", x)
+    expect_tensor("norm", input)
     if dtype is not None:
-        x = cast_tensor(x, np.dtype(dtype))
-    _need_float("norm", x)
-    axes = _axes("norm", dim, x)
+        input = cast_tensor(input, np.dtype(dtype))
+    _need_float("norm", input)
+    axes = _axes("norm", dim, input)
     if p is None or p == "fro":
         p = 2
     if isinstance(p, bool) or not isinstance(p, (int, float)):
         raise TypeError(f"norm: expected a number or 'fro' for p, got {p!r}")
     if p == 2:
-        return apply(Norm(axes, keepdim), x)
+        return apply(Norm(axes, keepdim), input)
     if builtins.abs(p) == math.inf:
-        _need_elements("norm", x, axes)
-        return apply((Max if p > 0 else Min)(axes, keepdim), x.abs())
+        _need_elements("norm", input, axes)
+        return apply((Max if p > 0 else Min)(axes, keepdim), input.abs())
     if p == 0:
-        return sum(x.masked_fill(x != 0, 1.0).ceil(), axes, keepdim)        # (ceil: its gradient is 0)
+        return sum(input.masked_fill(input != 0, 1.0).ceil(), axes, keepdim)        # (ceil: its gradient is 0)
     if p == 1:
-        return sum(x.abs(), axes, keepdim)
-    size = x.abs()
+        return sum(input.abs(), axes, keepdim)
+    size = input.abs()
     if p < 1:                           # away from 0, where the slope is infinite: what is 0 adds nothing
         zero = size.detach() == 0
         powers = size.masked_fill(zero, 1.0) ** p
@@ -657,11 +694,11 @@ def norm(x, p="fro", dim=None, keepdim=False, dtype=None):
     return (total.masked_fill(none, 1.0) ** (1 / p)).masked_fill(none, 0.0 if p > 0 else math.inf)
 
 
-def dist(x, other, p=2):
-    """The p-norm of x - other."""
-    expect_tensor("dist", x)
+def dist(input, other, p=2):
+    """The p-norm of input - other."""
+    expect_tensor("dist", input)
     expect_tensor("dist", other)
-    return norm(x - other, p)
+    return norm(input - other, p)
 
 
 def cdist(x1, x2, p=2.0, compute_mode=None):
@@ -681,33 +718,41 @@ def distance(d, p, dim):
     return norm(d, p, dim)
 
 
-def nansum(x, dim=None, keepdim=False, *, dtype=None):
+def nansum(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
     """`sum`, of what is not NaN."""
-    expect_tensor("nansum", x)
-    return sum(_without_nan(x), dim, keepdim, dtype=dtype)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("nansum", dim, axis, keepdim, keepdims)
+    expect_tensor("nansum", input)
+    return sum(_without_nan(input), dim, keepdim, dtype=dtype)
 
 
-def nanmean(x, dim=None, keepdim=False, *, dtype=None):
+def nanmean(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None):
     """`mean`, of what is not NaN."""
-    expect_tensor("nanmean", x)
-    _need_float("nanmean", x)
-    return sum(_without_nan(x), dim, keepdim, dtype=dtype) / sum(x == x, dim, keepdim)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("nanmean", dim, axis, keepdim, keepdims)
+    expect_tensor("nanmean", input)
+    _need_float("nanmean", input)
+    return sum(_without_nan(input), dim, keepdim, dtype=dtype) / sum(input == input, dim, keepdim)
 
 
 def _without_nan(x):
     return x.masked_fill(x.detach() != x.detach(), 0) if x.array.dtype.kind == "f" else x
 
 
-def var_mean(x, dim=None, unbiased=True, keepdim=False, *, correction=None):
+def var_mean(input, dim=None, unbiased=True, keepdim=False, *, correction=None, axis=None, keepdims=None):
     """(var, mean) over `dim`."""
-    expect_tensor("var_mean", x)
-    return _with_mean("var_mean", Var, x, dim, unbiased, keepdim, correction)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("var_mean", dim, axis, keepdim, keepdims)
+    expect_tensor("var_mean", input)
+    return _with_mean("var_mean", Var, input, dim, unbiased, keepdim, correction)
 
 
-def std_mean(x, dim=None, unbiased=True, keepdim=False, *, correction=None):
+def std_mean(input, dim=None, unbiased=True, keepdim=False, *, correction=None, axis=None, keepdims=None):
     """(std, mean) over `dim`."""
-    expect_tensor("std_mean", x)
-    return _with_mean("std_mean", Std, x, dim, unbiased, keepdim, correction)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("std_mean", dim, axis, keepdim, keepdims)
+    expect_tensor("std_mean", input)
+    return _with_mean("std_mean", Std, input, dim, unbiased, keepdim, correction)
 
 
 def _with_mean(name, op, x, dim, unbiased, keepdim, correction):
@@ -720,76 +765,84 @@ MinMax = namedtuple("MinMax", "min max")
 MinMax.__doc__ = "What `aminmax` returns."
 
 
-def aminmax(x, *, dim=None, keepdim=False):
+def aminmax(input, *, dim=None, keepdim=False, axis=None, keepdims=None):
     """(min, max) over all elements or along `dim`."""
-    expect_tensor("aminmax", x)
-    if dim is None and x.array.ndim and keepdim:
-        dim = tuple(range(x.array.ndim))
-    return MinMax(amin(x, dim, keepdim), amax(x, dim, keepdim))
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("aminmax", dim, axis, keepdim, keepdims)
+    expect_tensor("aminmax", input)
+    if dim is None and input.array.ndim and keepdim:
+        dim = tuple(range(input.array.ndim))
+    return MinMax(amin(input, dim, keepdim), amax(input, dim, keepdim))
 
 
-def cov(x, *, correction=1, fweights=None, aweights=None):
+def cov(input, *, correction=1, fweights=None, aweights=None):
     """The covariance of variables (rows) over observations (columns)."""
-    expect_tensor("cov", x)
+    expect_tensor("cov", input)
     if fweights is not None or aweights is not None:
         raise ValueError("cov: expected fweights and aweights to be None: minilayer has no weighted covariance")
-    x = x if x.array.dtype.kind == "f" else x.float()
-    if x.array.ndim > 2:
-        raise ValueError(f"cov: expected at most 2 dimensions, got shape {x.array.shape}")
-    rows = x.reshape(1, -1) if x.array.ndim < 2 else x
+    input = input if input.array.dtype.kind == "f" else input.float()
+    if input.array.ndim > 2:
+        raise ValueError(f"cov: expected at most 2 dimensions, got shape {input.array.shape}")
+    rows = input.reshape(1, -1) if input.array.ndim < 2 else input
     d = rows - mean(rows, 1, True)
     y = d @ d.transpose(0, 1) / builtins.max(0, rows.array.shape[1] - correction)
-    return y.squeeze() if x.array.ndim < 2 else y
+    return y.squeeze() if input.array.ndim < 2 else y
 
 
-def corrcoef(x):
+def corrcoef(input):
     """The correlation coefficients of variables (rows) over observations (columns)."""
-    expect_tensor("corrcoef", x)
-    c = cov(x)
+    expect_tensor("corrcoef", input)
+    c = cov(input)
     if not c.array.ndim:
         return c / c
     spread = c.diagonal().sqrt()
     return (c / spread.unsqueeze(1) / spread).clamp(-1, 1)
 
 
-def diff(x, n=1, dim=-1, prepend=None, append=None):
+def diff(input, n=1, dim=-1, prepend=None, append=None, *, axis=None):
     """Each element along `dim` minus the one before it, n times over; prepend and append are joined on first."""
-    expect_tensor("diff", x)
-    axis = normalize_axis("diff", dim, x.array.ndim)
+    if axis is not None:
+        dim = axis_as_dim("diff", dim, axis, -1)
+    expect_tensor("diff", input)
+    axis = normalize_axis("diff", dim, input.array.ndim)
     if n < 0:
         raise ValueError(f"diff: expected n of 0 or more, got {n}")
     for part, behind in ((prepend, False), (append, True)):
         if part is not None:
-            lead = x.array.shape[axis]
+            lead = input.array.shape[axis]
             sizes = [part.array.shape[axis], lead]
-            parts = [x, part] if behind else [part, x]
-            shape = list(x.array.shape)
+            parts = [input, part] if behind else [part, input]
+            shape = list(input.array.shape)
             shape[axis] = builtins.sum(sizes)
-            whole = wrap(empty(tuple(shape), x.array.dtype, x.array))
+            whole = wrap(empty(tuple(shape), input.array.dtype, input.array))
             at = (slice(None),) * axis
             first = parts[0].array.shape[axis]
             whole[(*at, slice(0, first))] = parts[0]
             whole[(*at, slice(first, shape[axis]))] = parts[1]
-            x = whole
+            input = whole
     for _ in range(n):
-        size = x.array.shape[axis]
+        size = input.array.shape[axis]
         if size < 1:
             break
         at = (slice(None),) * axis
-        a, b = x[(*at, slice(1, size))], x[(*at, slice(0, size - 1))]
-        x = a.logical_xor(b) if x.array.dtype == boolean else a - b
-    return x
+        a, b = input[(*at, slice(1, size))], input[(*at, slice(0, size - 1))]
+        input = a.logical_xor(b) if input.array.dtype == boolean else a - b
+    return input
 
 
-def logsumexp(x, dim, keepdim=False):
-    """log of the sum of exp(x) over `dim`, without overflow."""
-    expect_tensor("logsumexp", x)
-    if x.array.dtype.kind != "f":
-        x = x.float()
-    return apply(LogSumExp(normalize_axes("logsumexp", dim, x.array.ndim), keepdim), x)
+def logsumexp(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
+    """log of the sum of exp(input) over `dim`, without overflow."""
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("logsumexp", dim, axis, keepdim, keepdims)
+    expect_tensor("logsumexp", input)
+    if input.array.dtype.kind != "f":
+        input = input.float()
+    return apply(LogSumExp(normalize_axes("logsumexp", dim, input.array.ndim), keepdim), input)
 
 
-def count_nonzero(x, dim=None):
+def count_nonzero(input, dim=None, *, axis=None):
     """How many elements over `dim` are not 0, as int64."""
-    expect_tensor("count_nonzero", x)
-    return sum(x != 0, dim)
+    if axis is not None:
+        dim = axis_as_dim("count_nonzero", dim, axis)
+    expect_tensor("count_nonzero", input)
+    return sum(input != 0, dim)

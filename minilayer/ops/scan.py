@@ -8,7 +8,7 @@ from math import prod as _size
 import numpy as np
 
 from minilayer._ext.dispatch import family
-from minilayer.device import contiguous, empty, full, normalize_axis, zeros
+from minilayer.device import axis_as_dim, contiguous, empty, full, normalize_axis, zeros
 from minilayer.node import wrap
 from minilayer.promotion import cast as cast_tensor
 from minilayer.tape import Cost, Op, apply, expect_tensor
@@ -139,27 +139,35 @@ def _axis(name, dim, x):
     return normalize_axis(name, dim, x.array.ndim)
 
 
-def cumprod(x, dim, *, dtype=None):
-    """Running product along `dim`; of integers and bools in int64. `dtype` casts x first."""
-    axis = _axis("cumprod", dim, x)
+def cumprod(input, dim=None, *, dtype=None, axis=None):
+    """Running product along `dim`; of integers and bools in int64. `dtype` casts input first."""
+    if axis is not None:
+        dim = axis_as_dim("cumprod", dim, axis)
+    axis = _axis("cumprod", dim, input)
     if dtype is not None:
-        x = cast_tensor(x, np.dtype(dtype))
-    return apply(Cumprod(axis), x)
+        input = cast_tensor(input, np.dtype(dtype))
+    return apply(Cumprod(axis), input)
 
 
-def cummax(x, dim):
+def cummax(input, dim=None, *, axis=None):
     """(values, indices): the largest element up to each along `dim`, and where it is, the last of equal ones."""
-    return ValuesIndices(*apply(Cummax(_axis("cummax", dim, x)), x))
+    if axis is not None:
+        dim = axis_as_dim("cummax", dim, axis)
+    return ValuesIndices(*apply(Cummax(_axis("cummax", dim, input)), input))
 
 
-def cummin(x, dim):
+def cummin(input, dim=None, *, axis=None):
     """(values, indices): the smallest element up to each along `dim`, and where it is, the last of equal ones."""
-    return ValuesIndices(*apply(Cummin(_axis("cummin", dim, x)), x))
+    if axis is not None:
+        dim = axis_as_dim("cummin", dim, axis)
+    return ValuesIndices(*apply(Cummin(_axis("cummin", dim, input)), input))
 
 
-def logcumsumexp(x, dim):
-    """log of the running sum of exp(x) along `dim`, without overflow."""
-    axis = _axis("logcumsumexp", dim, x)
-    if x.array.dtype.kind != "f":
-        raise TypeError(f"logcumsumexp: expected float32 or float64, got {x.array.dtype}; convert it with .float() first")
-    return apply(LogCumsumExp(axis), x)
+def logcumsumexp(input, dim=None, *, axis=None):
+    """log of the running sum of exp(input) along `dim`, without overflow."""
+    if axis is not None:
+        dim = axis_as_dim("logcumsumexp", dim, axis)
+    axis = _axis("logcumsumexp", dim, input)
+    if input.array.dtype.kind != "f":
+        raise TypeError(f"logcumsumexp: expected float32 or float64, got {input.array.dtype}; convert it with .float() first")
+    return apply(LogCumsumExp(axis), input)

@@ -9,8 +9,10 @@ from math import prod as _count
 import numpy as np
 
 from minilayer._ext.dispatch import family
+from minilayer._ext.runtime import constant
 from minilayer.device import (
     as_strided,
+    axis_as_dim,
     broadcast_shapes,
     contiguous,
     device_of,
@@ -403,17 +405,17 @@ class WindowsAdded(Op):
         return elementwise_cost(shapes, out_shapes, 1, 0)
 
 
-def reshape(x, *shape):
-    """x's elements, in order, in another shape; one size may be -1. A view where strides allow, else a copy.
+def reshape(input, *shape):
+    """input's elements, in order, in another shape; one size may be -1. A view where strides allow, else a copy.
 
     >>> reshape(x, 2, -1)           # (6,) -> (2, 3)
     """
-    expect_tensor("reshape", x)
-    array = x.array
+    expect_tensor("reshape", input)
+    array = input.array
     shape = _complete_shape("reshape", _integers("reshape", shape), array.size, array.shape)
     if not is_contiguous(array) and view_strides(array.shape, array.strides, shape) is None:
-        x = x.contiguous()
-    return apply(Reshape(shape), x)
+        input = input.contiguous()
+    return apply(Reshape(shape), input)
 
 
 def view(x, *shape):
@@ -429,87 +431,93 @@ def view(x, *shape):
     return apply(Reshape(shape), x)
 
 
-def flatten(x, start_dim=0, end_dim=-1):
+def flatten(input, start_dim=0, end_dim=-1):
     """Axes start_dim to end_dim as one: (B, C, H, W) -> (B, C H W) with start_dim=1."""
-    expect_tensor("flatten", x)
-    shape = x.array.shape
+    expect_tensor("flatten", input)
+    shape = input.array.shape
     if not shape:
-        return reshape(x, 1)
+        return reshape(input, 1)
     first, last = normalize_axis("flatten", start_dim, len(shape)), normalize_axis("flatten", end_dim, len(shape))
     if first > last:
         raise ValueError(f"flatten: expected start_dim before end_dim, got {start_dim} and {end_dim} for shape {shape}")
-    return reshape(x, shape[:first] + (_count(shape[first:last + 1]),) + shape[last + 1:])
+    return reshape(input, shape[:first] + (_count(shape[first:last + 1]),) + shape[last + 1:])
 
 
-def unflatten(x, dim, sizes):
+def unflatten(input, dim=None, sizes=None, *, axis=None):
     """Axis `dim` as several axes of these sizes, one of which may be -1."""
-    expect_tensor("unflatten", x)
-    shape = x.array.shape
+    if axis is not None:
+        dim = axis_as_dim("unflatten", dim, axis)
+    expect_tensor("unflatten", input)
+    shape = input.array.shape
     axis = normalize_axis("unflatten", dim, len(shape))
     sizes = _complete_shape("unflatten", _integers("unflatten", (sizes,)), shape[axis], (shape[axis],))
-    return reshape(x, shape[:axis] + sizes + shape[axis + 1:])
+    return reshape(input, shape[:axis] + sizes + shape[axis + 1:])
 
 
-def squeeze(x, dim=None):
-    """x without its axes of size 1: all of them, or those among `dim` (an integer or several)."""
-    expect_tensor("squeeze", x)
-    shape = x.array.shape
+def squeeze(input, dim=None, *, axis=None):
+    """input without its axes of size 1: all of them, or those among `dim` (an integer or several)."""
+    if axis is not None:
+        dim = axis_as_dim("squeeze", dim, axis)
+    expect_tensor("squeeze", input)
+    shape = input.array.shape
     axes = normalize_axes("squeeze", dim, len(shape))
-    return apply(Squeeze(tuple([n for d, n in enumerate(shape) if n != 1 or d not in axes])), x)
+    return apply(Squeeze(tuple([n for d, n in enumerate(shape) if n != 1 or d not in axes])), input)
 
 
-def unsqueeze(x, dim):
-    """x with an axis of size 1 put in at `dim`."""
-    expect_tensor("unsqueeze", x)
-    shape = x.array.shape
+def unsqueeze(input, dim=None, *, axis=None):
+    """input with an axis of size 1 put in at `dim`."""
+    if axis is not None:
+        dim = axis_as_dim("unsqueeze", dim, axis)
+    expect_tensor("unsqueeze", input)
+    shape = input.array.shape
     axis = normalize_axis("unsqueeze", dim, len(shape) + 1)
-    return apply(Unsqueeze(shape[:axis] + (1,) + shape[axis:]), x)
+    return apply(Unsqueeze(shape[:axis] + (1,) + shape[axis:]), input)
 
 
-def permute(x, *dims):
-    """The axes in another order: axis d of the result is axis dims[d] of x."""
-    expect_tensor("permute", x)
-    ndim = x.array.ndim
+def permute(input, *dims):
+    """The axes in another order: axis d of the result is axis dims[d] of input."""
+    expect_tensor("permute", input)
+    ndim = input.array.ndim
     dims = _integers("permute", dims)
     if len(dims) != ndim:
-        raise ValueError(f"permute: expected each of the {ndim} dims of shape {x.array.shape} once, got {dims}")
+        raise ValueError(f"permute: expected each of the {ndim} dims of shape {input.array.shape} once, got {dims}")
     axes = tuple([normalize_axis("permute", d, ndim) for d in dims])
     if len(set(axes)) != ndim:
-        raise ValueError(f"permute: expected each of the {ndim} dims of shape {x.array.shape} once, got {dims}")
-    return apply(Permute(axes), x)
+        raise ValueError(f"permute: expected each of the {ndim} dims of shape {input.array.shape} once, got {dims}")
+    return apply(Permute(axes), input)
 
 
-def transpose(x, dim0, dim1):
+def transpose(input, dim0, dim1):
     """Two axes swapped."""
-    expect_tensor("transpose", x)
-    ndim = x.array.ndim
+    expect_tensor("transpose", input)
+    ndim = input.array.ndim
     axes = list(range(ndim))
     a, b = normalize_axis("transpose", dim0, ndim), normalize_axis("transpose", dim1, ndim)
     if ndim:
         axes[a], axes[b] = b, a
-    return apply(Permute(tuple(axes)), x)
+    return apply(Permute(tuple(axes)), input)
 
 
 swapaxes = swapdims = transpose
 
 
-def adjoint(x):
+def adjoint(input):
     """The last two axes swapped."""
-    return transpose(x, -2, -1)
+    return transpose(input, -2, -1)
 
 
-def t(x):
+def t(input):
     """A matrix transposed; a tensor of fewer than two dimensions as it is."""
-    expect_tensor("t", x)
-    if x.array.ndim > 2:
-        raise ValueError(f"t: expected at most 2 dimensions, got shape {x.array.shape}; use transpose or permute")
-    return apply(Permute(tuple(reversed(range(x.array.ndim)))), x)
+    expect_tensor("t", input)
+    if input.array.ndim > 2:
+        raise ValueError(f"t: expected at most 2 dimensions, got shape {input.array.shape}; use transpose or permute")
+    return apply(Permute(tuple(reversed(range(input.array.ndim)))), input)
 
 
-def movedim(x, source, destination):
+def movedim(input, source, destination):
     """Axes moved from `source` to `destination` (integers, or equally many), the others in their order."""
-    expect_tensor("movedim", x)
-    ndim = x.array.ndim
+    expect_tensor("movedim", input)
+    ndim = input.array.ndim
     source = [normalize_axis("movedim", d, ndim) for d in _integers("movedim", (source,))]
     destination = [normalize_axis("movedim", d, ndim) for d in _integers("movedim", (destination,))]
     if len(source) != len(destination) or len(set(source)) != len(source) or len(set(destination)) != len(destination):
@@ -517,16 +525,16 @@ def movedim(x, source, destination):
     axes = [d for d in range(ndim) if d not in source]
     for to, axis in sorted(zip(destination, source, strict=True)):
         axes.insert(to, axis)
-    return apply(Permute(tuple(axes)), x)
+    return apply(Permute(tuple(axes)), input)
 
 
 moveaxis = movedim
 
 
-def ravel(x):
-    """x's elements in one axis."""
-    expect_tensor("ravel", x)
-    return reshape(x, -1)
+def ravel(input):
+    """input's elements in one axis."""
+    expect_tensor("ravel", input)
+    return reshape(input, -1)
 
 
 def view_as(x, other):
@@ -570,10 +578,10 @@ def _at_least(name, tensors, grown):
     return made if several else made[0]
 
 
-def expand(x, *sizes):
-    """x in a larger shape, repeated along axes of size 1 and new leading axes without a copy; -1 keeps a size."""
-    expect_tensor("expand", x)
-    before = x.array.shape
+def expand(input, *sizes):
+    """input in a larger shape, repeated along axes of size 1 and new leading axes without a copy; -1 keeps a size."""
+    expect_tensor("expand", input)
+    before = input.array.shape
     sizes = _integers("expand", sizes)
     lead = len(sizes) - len(before)
     shape = []
@@ -587,7 +595,7 @@ def expand(x, *sizes):
         shape.append(n)
     if lead < 0:
         raise ValueError(f"expand: expected at least {len(before)} sizes for shape {before}, got {sizes}")
-    return apply(Expand(tuple(expect_room("expand", shape))), x)
+    return apply(Expand(tuple(expect_room("expand", shape))), input)
 
 
 def expand_as(x, other):
@@ -596,9 +604,9 @@ def expand_as(x, other):
     return expand(x, other.array.shape)
 
 
-def broadcast_to(x, size):
-    """x expanded to a shape."""
-    return expand(x, size)
+def broadcast_to(input, size):
+    """input expanded to a shape."""
+    return expand(input, size)
 
 
 def broadcast_tensors(*tensors):
@@ -609,25 +617,27 @@ def broadcast_tensors(*tensors):
     return tuple([expand(x, shape) for x in tensors])
 
 
-def narrow(x, dim, start, length):
+def narrow(input, dim=None, start=None, length=None, *, axis=None):
     """The `length` elements from `start` on along axis `dim`, as a view."""
-    expect_tensor("narrow", x)
-    axis = normalize_axis("narrow", dim, x.array.ndim)
-    size = x.array.shape[axis] if x.array.ndim else 0
+    if axis is not None:
+        dim = axis_as_dim("narrow", dim, axis)
+    expect_tensor("narrow", input)
+    axis = normalize_axis("narrow", dim, input.array.ndim)
+    size = input.array.shape[axis] if input.array.ndim else 0
     first = start + size if start < 0 else start
     if length < 0 or first < 0 or first + length > size:
         raise IndexError(f"narrow: expected start and length within the {size} elements of dim {dim}, "
                          f"got start {start}, length {length}")
-    return x[(slice(None),) * axis + (slice(first, first + length),)]
+    return input[(slice(None),) * axis + (slice(first, first + length),)]
 
 
-def diagonal(x, offset=0, dim1=0, dim2=1):
+def diagonal(input, offset=0, dim1=0, dim2=1):
     """A diagonal of two axes, as a view whose last axis runs along it; `offset` above the main one."""
-    expect_tensor("diagonal", x)
-    a, b = normalize_axis("diagonal", dim1, x.array.ndim), normalize_axis("diagonal", dim2, x.array.ndim)
+    expect_tensor("diagonal", input)
+    a, b = normalize_axis("diagonal", dim1, input.array.ndim), normalize_axis("diagonal", dim2, input.array.ndim)
     if a == b:
-        raise ValueError(f"diagonal: expected two different dims of a tensor of shape {x.array.shape}, got {dim1} and {dim2}")
-    return apply(Diagonal(offset, a, b), x)
+        raise ValueError(f"diagonal: expected two different dims of a tensor of shape {input.array.shape}, got {dim1} and {dim2}")
+    return apply(Diagonal(offset, a, b), input)
 
 
 def unfold(x, dimension, size, step):
@@ -646,16 +656,18 @@ def unfold(x, dimension, size, step):
     return apply(Windows(axis, size, min(step, n + 1)), x)      # (a step beyond the end leaves one window, however long)
 
 
-def select(x, dim, index):
+def select(input, dim=None, index=None, *, axis=None):
     """Element `index` along axis `dim`, as a view without that axis."""
-    expect_tensor("select", x)
-    return x[(slice(None),) * normalize_axis("select", dim, x.array.ndim) + (index,)]
+    if axis is not None:
+        dim = axis_as_dim("select", dim, axis)
+    expect_tensor("select", input)
+    return input[(slice(None),) * normalize_axis("select", dim, input.array.ndim) + (index,)]
 
 
-def split(x, split_size_or_sections, dim=0):
-    """x in neighbouring views along `dim`: of one size each (the last may be smaller), or of the sizes in a list."""
-    expect_tensor("split", x)
-    shape = x.array.shape
+def split(tensor, split_size_or_sections, dim=0):
+    """tensor in neighbouring views along `dim`: of one size each (the last may be smaller), or of the sizes in a list."""
+    expect_tensor("split", tensor)
+    shape = tensor.array.shape
     axis = normalize_axis("split", dim, len(shape))
     if not shape:
         raise ValueError("split: expected at least one dimension, got a 0-d tensor")
@@ -669,26 +681,30 @@ def split(x, split_size_or_sections, dim=0):
         if step < 0 or (step == 0 and size):
             raise ValueError(f"split: expected a size above 0, got {step}")
         sizes = tuple([min(step, size - i) for i in range(0, size, step)]) if size else (0,)
-    return apply(Split(sizes, axis), x)
+    return apply(Split(sizes, axis), tensor)
 
 
-def chunk(x, chunks, dim=0):
-    """x in at most `chunks` views of equal size along `dim` (the last may be smaller)."""
-    expect_tensor("chunk", x)
-    axis = normalize_axis("chunk", dim, x.array.ndim)
+def chunk(input, chunks, dim=0, *, axis=None):
+    """input in at most `chunks` views of equal size along `dim` (the last may be smaller)."""
+    if axis is not None:
+        dim = axis_as_dim("chunk", dim, axis, 0)
+    expect_tensor("chunk", input)
+    axis = normalize_axis("chunk", dim, input.array.ndim)
     if chunks < 1:
         raise ValueError(f"chunk: expected at least 1 chunk, got {chunks}")
-    size = x.array.shape[axis] if x.array.ndim else 0
+    size = input.array.shape[axis] if input.array.ndim else 0
     if size == 0:
-        return split(x, [0] * chunks, axis)
-    return split(x, -(-size // chunks), axis)
+        return split(input, [0] * chunks, axis)
+    return split(input, -(-size // chunks), axis)
 
 
-def tensor_split(x, indices_or_sections, dim=0):
-    """x in neighbouring views along `dim`: in so many parts, the first of them one longer where it does not divide, or
+def tensor_split(input, indices_or_sections, dim=0, *, axis=None):
+    """input in neighbouring views along `dim`: in so many parts, the first of them one longer where it does not divide, or
     cut before each of the given places."""
-    expect_tensor("tensor_split", x)
-    return _cut("tensor_split", x, indices_or_sections, dim)
+    if axis is not None:
+        dim = axis_as_dim("tensor_split", dim, axis, 0)
+    expect_tensor("tensor_split", input)
+    return _cut("tensor_split", input, indices_or_sections, dim)
 
 
 def _cut(name, x, indices_or_sections, dim):
@@ -723,29 +739,31 @@ def _split_evenly(name, x, indices_or_sections, dim, least):
     return _cut(name, x, n, dim)
 
 
-def hsplit(x, indices_or_sections):
+def hsplit(input, indices_or_sections):
     """`tensor_split` along axis 1 (of one axis alone, 0), in equal parts."""
-    expect_tensor("hsplit", x)
-    return _split_evenly("hsplit", x, indices_or_sections, 0 if x.array.ndim == 1 else 1, 1)
+    expect_tensor("hsplit", input)
+    return _split_evenly("hsplit", input, indices_or_sections, 0 if input.array.ndim == 1 else 1, 1)
 
 
-def vsplit(x, indices_or_sections):
+def vsplit(input, indices_or_sections):
     """`tensor_split` along axis 0, in equal parts."""
-    return _split_evenly("vsplit", x, indices_or_sections, 0, 2)
+    return _split_evenly("vsplit", input, indices_or_sections, 0, 2)
 
 
-def dsplit(x, indices_or_sections):
+def dsplit(input, indices_or_sections):
     """`tensor_split` along axis 2, in equal parts."""
-    return _split_evenly("dsplit", x, indices_or_sections, 2, 3)
+    return _split_evenly("dsplit", input, indices_or_sections, 2, 3)
 
 
-def unbind(x, dim=0):
+def unbind(input, dim=0, *, axis=None):
     """The slices along axis `dim`, as views without that axis."""
-    expect_tensor("unbind", x)
-    if not x.array.ndim:
+    if axis is not None:
+        dim = axis_as_dim("unbind", dim, axis, 0)
+    expect_tensor("unbind", input)
+    if not input.array.ndim:
         raise ValueError("unbind: expected at least one dimension, got a 0-d tensor")
-    axis = normalize_axis("unbind", dim, x.array.ndim)
-    return apply(Unbind(axis), x) if x.array.shape[axis] else ()
+    axis = normalize_axis("unbind", dim, input.array.ndim)
+    return apply(Unbind(axis), input) if input.array.shape[axis] else ()
 
 
 # ---- copies ----
@@ -881,7 +899,7 @@ class Triangle(Op):
         rows, columns = x.shape[-2:]
         diagonal = max(-rows, min(self.diagonal, columns))             # (beyond a corner it makes no difference)
         mask = np.tri(rows, columns, diagonal - 1 if self.upper else diagonal, dtype=bool)
-        mask = to_device(~mask if self.upper else mask, device_of(x))
+        mask = to_device(constant(~mask if self.upper else mask), device_of(x))
         y = empty(x.shape, x.dtype, x)
         arithmetic.on(x).where(mask, x, full((), 0, x.dtype, x), y)
         return y
@@ -921,8 +939,10 @@ def _sequence(name, tensors) -> tuple:
     return tuple(tensors)
 
 
-def cat(tensors, dim=0):
+def cat(tensors, dim=0, *, axis=None):
     """Tensors one behind the other along an axis they have; they agree on all others."""
+    if axis is not None:
+        dim = axis_as_dim("cat", dim, axis, 0)
     tensors = _sequence("cat", tensors)
     full_ones = tuple([x for x in tensors if x.array.shape != (0,)])    # PyTorch lets an empty 1-d tensor join anything
     axis = _same_but("cat", full_ones or tensors[:1], dim)
@@ -932,8 +952,10 @@ def cat(tensors, dim=0):
 concat = concatenate = cat
 
 
-def stack(tensors, dim=0):
+def stack(tensors, dim=0, *, axis=None):
     """Tensors of one shape along a new axis."""
+    if axis is not None:
+        dim = axis_as_dim("stack", dim, axis, 0)
     tensors = _sequence("stack", tensors)
     shape = tensors[0].array.shape
     for x in tensors:
@@ -984,90 +1006,90 @@ def block_diag(*tensors):
     return cat(rows, 0)
 
 
-def diag_embed(x, offset=0, dim1=-2, dim2=-1):
-    """Zeros with x's last axis on a diagonal of two new axes, `offset` above the main one."""
-    expect_tensor("diag_embed", x)
-    if not x.array.ndim:
+def diag_embed(input, offset=0, dim1=-2, dim2=-1):
+    """Zeros with input's last axis on a diagonal of two new axes, `offset` above the main one."""
+    expect_tensor("diag_embed", input)
+    if not input.array.ndim:
         raise ValueError("diag_embed: expected at least one dimension, got a 0-d tensor")
     (offset,) = _integers("diag_embed", (offset,))
-    ndim, n = x.array.ndim + 1, x.array.shape[-1] + abs(offset)
-    expect_room("diag_embed", (*x.array.shape[:-1], n, n))
+    ndim, n = input.array.ndim + 1, input.array.shape[-1] + abs(offset)
+    expect_room("diag_embed", (*input.array.shape[:-1], n, n))
     a, b = normalize_axis("diag_embed", dim1, ndim), normalize_axis("diag_embed", dim2, ndim)
     if a == b:
         raise ValueError(f"diag_embed: expected two different dims, got {dim1} and {dim2}")
-    rest = iter(x.array.shape[:-1])
-    return apply(DiagonalEmbed(offset, a, b, tuple([n if d in (a, b) else next(rest) for d in range(ndim)])), x)
+    rest = iter(input.array.shape[:-1])
+    return apply(DiagonalEmbed(offset, a, b, tuple([n if d in (a, b) else next(rest) for d in range(ndim)])), input)
 
 
-def diag(x, diagonal=0):
+def diag(input, diagonal=0):
     """Of a vector, the matrix with it on a diagonal; of a matrix, a copy of that diagonal."""
-    expect_tensor("diag", x)
-    if x.array.ndim == 1:
-        return diag_embed(x, diagonal)
-    if x.array.ndim != 2:
-        raise ValueError(f"diag: expected 1 or 2 dimensions, got shape {x.array.shape}; use diagonal or diag_embed")
-    return apply(Diagonal(diagonal, 0, 1), x).clone()
+    expect_tensor("diag", input)
+    if input.array.ndim == 1:
+        return diag_embed(input, diagonal)
+    if input.array.ndim != 2:
+        raise ValueError(f"diag: expected 1 or 2 dimensions, got shape {input.array.shape}; use diagonal or diag_embed")
+    return apply(Diagonal(diagonal, 0, 1), input).clone()
 
 
-def diagflat(x, offset=0):
-    """A matrix with x's elements on a diagonal."""
-    expect_tensor("diagflat", x)
-    return diag_embed(reshape(x, -1), offset)
+def diagflat(input, offset=0):
+    """A matrix with input's elements on a diagonal."""
+    expect_tensor("diagflat", input)
+    return diag_embed(reshape(input, -1), offset)
 
 
-def flip(x, *dims):
-    """x with these axes reversed (a copy)."""
-    expect_tensor("flip", x)
+def flip(input, *dims):
+    """input with these axes reversed (a copy)."""
+    expect_tensor("flip", input)
     dims = _integers("flip", dims)
-    return apply(Flip(normalize_axes("flip", dims, x.array.ndim)), x)
+    return apply(Flip(normalize_axes("flip", dims, input.array.ndim)), input)
 
 
-def fliplr(x):
-    """x with axis 1 reversed."""
-    expect_tensor("fliplr", x)
-    if x.array.ndim < 2:
-        raise ValueError(f"fliplr: expected at least 2 dimensions, got shape {x.array.shape}")
-    return flip(x, 1)
+def fliplr(input):
+    """input with axis 1 reversed."""
+    expect_tensor("fliplr", input)
+    if input.array.ndim < 2:
+        raise ValueError(f"fliplr: expected at least 2 dimensions, got shape {input.array.shape}")
+    return flip(input, 1)
 
 
-def flipud(x):
-    """x with axis 0 reversed."""
-    expect_tensor("flipud", x)
-    if not x.array.ndim:
+def flipud(input):
+    """input with axis 0 reversed."""
+    expect_tensor("flipud", input)
+    if not input.array.ndim:
         raise ValueError("flipud: expected at least one dimension, got a 0-d tensor")
-    return flip(x, 0)
+    return flip(input, 0)
 
 
-def rot90(x, k=1, dims=(0, 1)):
-    """x turned k times by 90 degrees, from the first of two axes towards the second."""
-    expect_tensor("rot90", x)
-    if len(dims) != 2 or x.array.ndim < 2:
-        raise ValueError(f"rot90: expected two dims and a tensor of at least 2 dimensions, got {dims} and shape {x.array.shape}")
-    a, b = normalize_axis("rot90", dims[0], x.array.ndim), normalize_axis("rot90", dims[1], x.array.ndim)
+def rot90(input, k=1, dims=(0, 1)):
+    """input turned k times by 90 degrees, from the first of two axes towards the second."""
+    expect_tensor("rot90", input)
+    if len(dims) != 2 or input.array.ndim < 2:
+        raise ValueError(f"rot90: expected two dims and a tensor of at least 2 dimensions, got {dims} and shape {input.array.shape}")
+    a, b = normalize_axis("rot90", dims[0], input.array.ndim), normalize_axis("rot90", dims[1], input.array.ndim)
     if a == b:
         raise ValueError(f"rot90: expected two different dims, got {dims}")
-    return [lambda: x.clone(), lambda: transpose(flip(x, b), a, b), lambda: flip(x, a, b),
-            lambda: flip(transpose(x, a, b), b)][k % 4]()
+    return [lambda: input.clone(), lambda: transpose(flip(input, b), a, b), lambda: flip(input, a, b),
+            lambda: flip(transpose(input, a, b), b)][k % 4]()
 
 
-def roll(x, shifts, dims=None):
-    """x with its elements moved on by `shifts` along `dims`, those beyond the end to the front; flattened where dims
+def roll(input, shifts, dims=None):
+    """input with its elements moved on by `shifts` along `dims`, those beyond the end to the front; flattened where dims
     is None."""
-    expect_tensor("roll", x)
+    expect_tensor("roll", input)
     if dims is None:
-        return reshape(roll(reshape(x, -1), shifts, 0), x.array.shape)
+        return reshape(roll(reshape(input, -1), shifts, 0), input.array.shape)
     shifts, dims = _integers("roll", (shifts,)), _integers("roll", (dims,))
     if len(shifts) != len(dims):
         raise ValueError(f"roll: expected as many shifts as dims, got {shifts} and {dims}")
-    before = x
+    before = input
     for shift, dim in zip(shifts, dims, strict=True):
-        axis = normalize_axis("roll", dim, x.array.ndim)
-        size = x.array.shape[axis] if x.array.ndim else 0
+        axis = normalize_axis("roll", dim, input.array.ndim)
+        size = input.array.shape[axis] if input.array.ndim else 0
         shift = shift % size if size else 0
         if shift:
             lead = (slice(None),) * axis
-            x = cat((x[(*lead, slice(size - shift, size))], x[(*lead, slice(0, size - shift))]), axis)
-    return x.clone() if x is before else x
+            input = cat((input[(*lead, slice(size - shift, size))], input[(*lead, slice(0, size - shift))]), axis)
+    return input.clone() if input is before else input
 
 
 def repeat(x, *sizes):
@@ -1081,35 +1103,37 @@ def repeat(x, *sizes):
     return apply(Repeat(sizes), x)
 
 
-def tile(x, *dims):
+def tile(input, *dims):
     """`repeat`, with missing leading sizes taken as 1."""
-    expect_tensor("tile", x)
+    expect_tensor("tile", input)
     dims = _integers("tile", dims)
-    return repeat(x, (1,) * (x.array.ndim - len(dims)) + dims)
+    return repeat(input, (1,) * (input.array.ndim - len(dims)) + dims)
 
 
-def repeat_interleave(x, repeats, dim=None, *, output_size=None):
-    """Each element (dim=None: of the flattened x) or slice along `dim` `repeats` times in a row: one number, or a 1-d
+def repeat_interleave(input, repeats, dim=None, *, output_size=None, axis=None):
+    """Each element (dim=None: of the flattened input) or slice along `dim` `repeats` times in a row: one number, or a 1-d
     integer tensor of one each."""
-    expect_tensor("repeat_interleave", x)
+    if axis is not None:
+        dim = axis_as_dim("repeat_interleave", dim, axis)
+    expect_tensor("repeat_interleave", input)
     if dim is None:
-        x, dim = reshape(x, -1), 0
-    axis = normalize_axis("repeat_interleave", dim, x.array.ndim)
-    shape = x.array.shape or (1,)
+        input, dim = reshape(input, -1), 0
+    axis = normalize_axis("repeat_interleave", dim, input.array.ndim)
+    shape = input.array.shape or (1,)
     if hasattr(repeats, "array") and repeats.array.size != 1:
         counts = repeats.tolist()
         if repeats.array.ndim != 1 or repeats.array.dtype.kind != "i" or len(counts) != shape[axis] or min(counts, default=0) < 0:
             raise ValueError(f"repeat_interleave: expected a number of 0 or more for each of the {shape[axis]} slices along "
                              f"dim {dim}, got {counts}")
         expect_room("repeat_interleave", (sum(counts),))
-        places = wrap(to_device(np.repeat(np.arange(len(counts)), counts), device_of(x.array)))
-        return x[(slice(None),) * axis + (places,)]
+        places = wrap(to_device(np.repeat(np.arange(len(counts)), counts), device_of(input.array)))
+        return input[(slice(None),) * axis + (places,)]
     (repeats,) = _integers("repeat_interleave", (repeats.item() if hasattr(repeats, "array") else repeats,))
     if repeats < 0:
         raise ValueError(f"repeat_interleave: expected repeats of 0 or more, got {repeats}")
     expect_room("repeat_interleave", (*shape, repeats))
-    x = reshape(x, shape)
-    grown = expand(unsqueeze(x, axis + 1), shape[:axis + 1] + (repeats,) + shape[axis + 1:])
+    input = reshape(input, shape)
+    grown = expand(unsqueeze(input, axis + 1), shape[:axis + 1] + (repeats,) + shape[axis + 1:])
     return reshape(grown, shape[:axis] + (shape[axis] * repeats,) + shape[axis + 1:])
 
 
@@ -1142,16 +1166,16 @@ def cartesian_prod(*tensors):
     return stack([reshape(g, -1) for g in meshgrid(*tensors)], 1)
 
 
-def tril(x, diagonal=0):
+def tril(input, diagonal=0):
     """The lower triangle of the last two axes: 0 above the diagonal (`diagonal` above the main one)."""
-    expect_tensor("tril", x)
-    return _triangle("tril", x, diagonal, False)
+    expect_tensor("tril", input)
+    return _triangle("tril", input, diagonal, False)
 
 
-def triu(x, diagonal=0):
+def triu(input, diagonal=0):
     """The upper triangle of the last two axes: 0 below the diagonal (`diagonal` above the main one)."""
-    expect_tensor("triu", x)
-    return _triangle("triu", x, diagonal, True)
+    expect_tensor("triu", input)
+    return _triangle("triu", input, diagonal, True)
 
 
 def _triangle(name, x, diagonal, upper):

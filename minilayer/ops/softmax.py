@@ -7,7 +7,7 @@ import warnings
 from math import prod as _product
 
 from minilayer._ext.dispatch import family
-from minilayer.device import cast, contiguous, empty, empty_like, normalize_axis
+from minilayer.device import axis_as_dim, cast, contiguous, empty, empty_like, normalize_axis
 from minilayer.dtypes import as_dtype, int64
 from minilayer.promotion import cast as cast_tensor
 from minilayer.tape import Cost, Op, apply, expect_tensor
@@ -261,20 +261,24 @@ def _along(name, x, dim, dtype):
     return x, dim
 
 
-def softmax(x, dim=None, dtype=None):
-    """Positive numbers that sum to 1 along `dim`: exp(x) / sum exp(x), without overflow. x float, any shape.
+def softmax(input, dim=None, dtype=None, *, axis=None):
+    """Positive numbers that sum to 1 along `dim`: exp(input) / sum exp(input), without overflow. input float, any shape.
 
     dim    pass it: None warns, and guesses axis 0 of tensors with 0, 1 or 3 dimensions, else axis 1
-    dtype  what x is cast to first
+    dtype  what input is cast to first
     """
-    x, dim = _along("softmax", x, dim, dtype)
-    return apply(Softmax(dim), x)
+    if axis is not None:
+        dim = axis_as_dim("softmax", dim, axis)
+    input, dim = _along("softmax", input, dim, dtype)
+    return apply(Softmax(dim), input)
 
 
-def log_softmax(x, dim=None, dtype=None):
-    """log(softmax(x, dim)), with digits left where a probability is tiny. Arguments as softmax's."""
-    x, dim = _along("log_softmax", x, dim, dtype)
-    return apply(LogSoftmax(dim), x)
+def log_softmax(input, dim=None, dtype=None, *, axis=None):
+    """log(softmax(input, dim)), with digits left where a probability is tiny. Arguments as softmax's."""
+    if axis is not None:
+        dim = axis_as_dim("log_softmax", dim, axis)
+    input, dim = _along("log_softmax", input, dim, dtype)
+    return apply(LogSoftmax(dim), input)
 
 
 def _check_loss(name, ignore_index, reduction):
@@ -285,11 +289,11 @@ def _check_loss(name, ignore_index, reduction):
     return ignore_index.__index__()
 
 
-def cross_entropy(x, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
-    """How surprised a classifier is by the right answers: -log softmax(x)[target], averaged.
+def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    """How surprised a classifier is by the right answers: -log softmax(input)[target], averaged.
 
-    x                scores (logits) of shape (C,), (B, C) or (B, C, d1, ...), float
-    target           integer labels in [0, C), of x's shape without the class axis; or float probabilities of x's shape
+    input            scores (logits) of shape (C,), (B, C) or (B, C, d1, ...), float
+    target           integer labels in [0, C), of input's shape without the class axis; or float probabilities of input's shape
     weight           (C,) a weight a class; the mean then divides by the sum of the labels' weights
     ignore_index     items with this label count for nothing; where all are such, the mean is NaN
     reduction        "mean", "sum", or "none" for one loss an item
@@ -306,13 +310,13 @@ def cross_entropy(x, target, weight=None, ignore_index=-100, reduction="mean", l
         if ignore_index >= 0:
             raise ValueError(f"cross_entropy: expected integer labels with ignore_index={ignore_index}, got "
                              f"probabilities of dtype {target_dtype}; leave ignore_index out")
-        return apply(CrossEntropyProbs(ignore_index, reduction, float(label_smoothing)), x, target, weight)
-    return apply(CrossEntropy(ignore_index, reduction, float(label_smoothing)), x, target, weight)
+        return apply(CrossEntropyProbs(ignore_index, reduction, float(label_smoothing)), input, target, weight)
+    return apply(CrossEntropy(ignore_index, reduction, float(label_smoothing)), input, target, weight)
 
 
-def nll_loss(x, target, weight=None, ignore_index=-100, reduction="mean"):
-    """The negative log-likelihood of the labels, x being log-probabilities: -x[target], averaged.
+def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
+    """The negative log-likelihood of the labels, input being log-probabilities: -input[target], averaged.
 
     Shapes and arguments as in cross_entropy, which is log_softmax and this in one step; labels only.
     """
-    return apply(NllLoss(_check_loss("nll_loss", ignore_index, reduction), reduction, 0.0), x, target, weight)
+    return apply(NllLoss(_check_loss("nll_loss", ignore_index, reduction), reduction, 0.0), input, target, weight)

@@ -9,7 +9,19 @@ from math import prod as _size
 import numpy as np
 
 from minilayer._ext.dispatch import family
-from minilayer.device import cast, contiguous, device_of, empty, expect_room, full, normalize_axis, to_device
+from minilayer._ext.runtime import constant
+from minilayer.device import (
+    axis_as_dim,
+    cast,
+    contiguous,
+    device_of,
+    empty,
+    expect_room,
+    full,
+    normalize_axis,
+    numpy_names,
+    to_device,
+)
 from minilayer.node import TensorBase, wrap
 from minilayer.state import no_grad
 from minilayer.tape import Cost, Op, apply, expect_tensor
@@ -87,36 +99,42 @@ class Topk(Sort):
 
 # ---- sorting ----
 
-def sort(x, dim=-1, descending=False, stable=False):
-    """(values, indices): x in rising order along `dim` (falling with descending), and where each value was. Equal ones
+def sort(input, dim=-1, descending=False, stable=False, *, axis=None):
+    """(values, indices): input in rising order along `dim` (falling with descending), and where each value was. Equal ones
     keep their order, whatever `stable` says."""
-    expect_tensor("sort", x)
-    return ValuesIndices(*apply(Sort(normalize_axis("sort", dim, x.array.ndim), bool(descending)), x))
+    if axis is not None:
+        dim = axis_as_dim("sort", dim, axis, -1)
+    expect_tensor("sort", input)
+    return ValuesIndices(*apply(Sort(normalize_axis("sort", dim, input.array.ndim), bool(descending)), input))
 
 
-def argsort(x, dim=-1, descending=False, stable=False):
-    """The indices that sort x along `dim`."""
-    expect_tensor("argsort", x)
-    return apply(Sort(normalize_axis("argsort", dim, x.array.ndim), bool(descending)), x.detach())[1]
+def argsort(input, dim=-1, descending=False, stable=False, *, axis=None):
+    """The indices that sort input along `dim`."""
+    if axis is not None:
+        dim = axis_as_dim("argsort", dim, axis, -1)
+    expect_tensor("argsort", input)
+    return apply(Sort(normalize_axis("argsort", dim, input.array.ndim), bool(descending)), input.detach())[1]
 
 
-def msort(x):
-    """x sorted along its first axis."""
-    expect_tensor("msort", x)
-    return sort(x, 0).values
+def msort(input):
+    """input sorted along its first axis."""
+    expect_tensor("msort", input)
+    return sort(input, 0).values
 
 
-def topk(x, k, dim=-1, largest=True, sorted=True):
+def topk(input, k, dim=-1, largest=True, sorted=True, *, axis=None):
     """(values, indices) of the k largest elements along `dim` (smallest with largest=False), in order; of equal ones
     the first. (`sorted=False` would allow any order; it is sorted all the same.)"""
-    expect_tensor("topk", x)
-    axis = normalize_axis("topk", dim, x.array.ndim)
-    n = x.array.shape[axis] if x.array.ndim else 1
+    if axis is not None:
+        dim = axis_as_dim("topk", dim, axis, -1)
+    expect_tensor("topk", input)
+    axis = normalize_axis("topk", dim, input.array.ndim)
+    n = input.array.shape[axis] if input.array.ndim else 1
     if not hasattr(k, "__index__") or isinstance(k, bool):
         raise TypeError(f"topk: expected k to be an integer, got {k!r}")
-    if not 0 <= k.__index__() <= n or (not x.array.ndim and k.__index__() != 1):
+    if not 0 <= k.__index__() <= n or (not input.array.ndim and k.__index__() != 1):
         raise ValueError(f"topk: expected k in [0, {n}], the size of dim {dim}, got {k}")
-    return ValuesIndices(*apply(Topk(k.__index__(), axis, bool(largest)), x))
+    return ValuesIndices(*apply(Topk(k.__index__(), axis, bool(largest)), input))
 
 
 def _pick(x, axis, place, keepdim):
@@ -128,14 +146,16 @@ def _pick(x, axis, place, keepdim):
     return ValuesIndices(*[t.clone() if keepdim else t.squeeze(axis).clone() for t in (values, indices)])
 
 
-def kthvalue(x, k, dim=-1, keepdim=False):
+def kthvalue(input, k, dim=-1, keepdim=False, *, axis=None, keepdims=None):
     """(values, indices) of the k-th smallest element along `dim`, counted from 1."""
-    expect_tensor("kthvalue", x)
-    axis = normalize_axis("kthvalue", dim, x.array.ndim)
-    n = x.array.shape[axis] if x.array.ndim else 1
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("kthvalue", dim, axis, keepdim, keepdims, -1)
+    expect_tensor("kthvalue", input)
+    axis = normalize_axis("kthvalue", dim, input.array.ndim)
+    n = input.array.shape[axis] if input.array.ndim else 1
     if not 1 <= k <= n:
         raise ValueError(f"kthvalue: expected k in [1, {n}], the size of dim {dim}, got {k}")
-    return _pick(x, axis, k - 1, keepdim)
+    return _pick(input, axis, k - 1, keepdim)
 
 
 class Middle(Op):
@@ -168,15 +188,19 @@ class Middle(Op):
         return Cost(20 * n, 2 * n, 20 * n, 20 * n)
 
 
-def median(x, dim=None, keepdim=False):
+def median(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """Without `dim`, the median of all elements: the lower one of the two in the middle. With it, (values, indices)
     along that axis. NaN where there is one."""
-    return _median("median", x, dim, keepdim)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("median", dim, axis, keepdim, keepdims)
+    return _median("median", input, dim, keepdim)
 
 
-def nanmedian(x, dim=None, keepdim=False):
+def nanmedian(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     """`median` of what is not NaN."""
-    return _median("nanmedian", x, dim, keepdim)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("nanmedian", dim, axis, keepdim, keepdims)
+    return _median("nanmedian", input, dim, keepdim)
 
 
 def _median(name, x, dim, keepdim):
@@ -202,18 +226,20 @@ def _median(name, x, dim, keepdim):
     return ValuesIndices(*[t if keepdim else t.squeeze(axis) for t in found])
 
 
-def mode(x, dim=-1, keepdim=False):
+def mode(input, dim=-1, keepdim=False, *, axis=None, keepdims=None):
     """(values, indices) of the commonest value along `dim`, the smallest of several, and the last place that has it."""
-    expect_tensor("mode", x)
-    axis = normalize_axis("mode", dim, x.array.ndim)
-    if not x.array.ndim:
-        return ValuesIndices(x.clone(), wrap(full((), 0, int64, x.array)))
-    n = x.array.shape[axis]
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("mode", dim, axis, keepdim, keepdims, -1)
+    expect_tensor("mode", input)
+    axis = normalize_axis("mode", dim, input.array.ndim)
+    if not input.array.ndim:
+        return ValuesIndices(input.clone(), wrap(full((), 0, int64, input.array)))
+    n = input.array.shape[axis]
     if not n:
-        raise ValueError(f"mode: expected at least one element along dim {dim}, got shape {x.array.shape}")
-    values, indices = sort(x.transpose(axis, -1), -1)
+        raise ValueError(f"mode: expected at least one element along dim {dim}, got shape {input.array.shape}")
+    values, indices = sort(input.transpose(axis, -1), -1)
     v = values.detach()
-    place = _places(n, x).expand(v.array.shape)
+    place = _places(n, input).expand(v.array.shape)
     begins = place * (v[..., :1] != v[..., :1]).long()                  # zeros, in the right shape
     if n > 1:
         new = (v[..., 1:] != v[..., :-1]).long()
@@ -241,16 +267,20 @@ def _places(n, like):
 _BETWEEN = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
-def quantile(x, q, dim=None, keepdim=False, *, interpolation="linear"):
+def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", axis=None, keepdims=None):
     """The q-quantile (q in [0, 1], a number or a 1-d tensor, whose axis comes first in the result) of all elements or
     along `dim`: place q (n - 1) of the sorted ones; between two, what `interpolation` says: "linear", "lower",
     "higher", "midpoint" or "nearest". NaN where there is one."""
-    return _quantile("quantile", x, q, dim, keepdim, interpolation)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("quantile", dim, axis, keepdim, keepdims)
+    return _quantile("quantile", input, q, dim, keepdim, interpolation)
 
 
-def nanquantile(x, q, dim=None, keepdim=False, *, interpolation="linear"):
+def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", axis=None, keepdims=None):
     """`quantile` of what is not NaN."""
-    return _quantile("nanquantile", x, q, dim, keepdim, interpolation)
+    if axis is not None or keepdims is not None:
+        dim, keepdim = numpy_names("nanquantile", dim, axis, keepdim, keepdims)
+    return _quantile("nanquantile", input, q, dim, keepdim, interpolation)
 
 
 def _quantile(name, x, q, dim, keepdim, interpolation):
@@ -276,7 +306,7 @@ def _quantile(name, x, q, dim, keepdim, interpolation):
     n = values.array.shape[-1]
     numbers = (~values.detach().isnan()).sum(-1, keepdim=True)
     last = (numbers - 1).clamp(min=0) if name == "nanquantile" else numbers * 0 + (n - 1)
-    steps = wrap(to_device(np.array(wanted, x.array.dtype), device_of(x.array)))
+    steps = wrap(to_device(constant(np.array(wanted, x.array.dtype)), device_of(x.array)))
     place = last * steps                                                # (..., q)
     if name == "quantile":                                              # the last is NaN where one of them is
         place = place.where(numbers == n, (numbers * 0 + (n - 1)).to(place.dtype))
@@ -307,33 +337,33 @@ def _axis_back(found, axis, ndim, keepdim):
 
 # ---- distinct values ----
 
-def unique(x, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The distinct elements of x, in rising order, or with `dim` its distinct slices along that axis; where asked for,
+def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
+    """The distinct elements of input, in rising order, or with `dim` its distinct slices along that axis; where asked for,
     also which of them each element is, and how often each occurs. Each NaN is distinct."""
-    expect_tensor("unique", x)
-    x = x.detach()
+    expect_tensor("unique", input)
+    input = input.detach()
     if dim is not None:
-        rows, order, axis = _rows_in_order("unique", x, dim)
+        rows, order, axis = _rows_in_order("unique", input, dim)
         taken = rows[order]
         new = _new_rows(taken)
         return _distinct(taken, new, order, (rows.array.shape[0],), return_inverse, return_counts,
-                         lambda t: t.reshape(-1, *_moved(x, axis)[1:]).movedim(0, axis))
-    flat, order = sort(x.reshape(-1), 0)
-    return _distinct(flat, _new_rows(flat.unsqueeze(-1)), order, x.array.shape, return_inverse, return_counts)
+                         lambda t: t.reshape(-1, *_moved(input, axis)[1:]).movedim(0, axis))
+    flat, order = sort(input.reshape(-1), 0)
+    return _distinct(flat, _new_rows(flat.unsqueeze(-1)), order, input.array.shape, return_inverse, return_counts)
 
 
-def unique_consecutive(x, return_inverse=False, return_counts=False, dim=None):
-    """x without elements (with `dim`, slices) that equal the one before them; where asked for, also which of the rest
+def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
+    """input without elements (with `dim`, slices) that equal the one before them; where asked for, also which of the rest
     each is, and how often each occurs."""
-    expect_tensor("unique_consecutive", x)
-    x = x.detach()
+    expect_tensor("unique_consecutive", input)
+    input = input.detach()
     if dim is not None:
-        axis = normalize_axis("unique_consecutive", dim, x.array.ndim)
-        rows = x.movedim(axis, 0).reshape(x.array.shape[axis], -1)
+        axis = normalize_axis("unique_consecutive", dim, input.array.ndim)
+        rows = input.movedim(axis, 0).reshape(input.array.shape[axis], -1)
         return _distinct(rows, _new_rows(rows), None, (rows.array.shape[0],), return_inverse, return_counts,
-                         lambda t: t.reshape(-1, *_moved(x, axis)[1:]).movedim(0, axis))
-    flat = x.reshape(-1)
-    return _distinct(flat, _new_rows(flat.unsqueeze(-1)), None, x.array.shape, return_inverse, return_counts)
+                         lambda t: t.reshape(-1, *_moved(input, axis)[1:]).movedim(0, axis))
+    flat = input.reshape(-1)
+    return _distinct(flat, _new_rows(flat.unsqueeze(-1)), None, input.array.shape, return_inverse, return_counts)
 
 
 def _moved(x, axis):
@@ -376,54 +406,54 @@ def _distinct(rows, new, order, shape, return_inverse, return_counts, shaped=Non
 
 # ---- counting ----
 
-def bincount(x, weights=None, minlength=0):
-    """How often each of 0, 1, ..., max(x) occurs in a 1-d integer tensor (or the sum of the weights there)."""
-    expect_tensor("bincount", x)
-    if x.array.ndim != 1 or x.array.dtype.kind not in "iu":
-        raise TypeError(f"bincount: expected a 1-d integer tensor, got shape {x.array.shape} and dtype {x.array.dtype}")
-    if weights is not None and weights.array.shape != x.array.shape:
-        raise ValueError(f"bincount: expected a weight an element, of shape {x.array.shape}, got {weights.array.shape}")
+def bincount(input, weights=None, minlength=0):
+    """How often each of 0, 1, ..., max(input) occurs in a 1-d integer tensor (or the sum of the weights there)."""
+    expect_tensor("bincount", input)
+    if input.array.ndim != 1 or input.array.dtype.kind not in "iu":
+        raise TypeError(f"bincount: expected a 1-d integer tensor, got shape {input.array.shape} and dtype {input.array.dtype}")
+    if weights is not None and weights.array.shape != input.array.shape:
+        raise ValueError(f"bincount: expected a weight an element, of shape {input.array.shape}, got {weights.array.shape}")
     if minlength < 0:
         raise ValueError(f"bincount: expected minlength of 0 or more, got {minlength}")
     n = minlength
-    if x.array.size:
-        if x.min().item() < 0:
-            raise ValueError(f"bincount: expected numbers of 0 or more, got {x.min().item()}")
-        n = max(n, int(x.max().item()) + 1)
+    if input.array.size:
+        if input.min().item() < 0:
+            raise ValueError(f"bincount: expected numbers of 0 or more, got {input.min().item()}")
+        n = max(n, int(input.max().item()) + 1)
     expect_room("bincount", (n,))
     if weights is None:
-        weights = wrap(full(x.array.shape, 1, int64, x.array))
+        weights = wrap(full(input.array.shape, 1, int64, input.array))
     elif weights.array.dtype.kind != "f":
         weights = weights.double()
-    return wrap(full((n,), 0, weights.array.dtype, x.array)).scatter_add(0, x.long(), weights.detach())
+    return wrap(full((n,), 0, weights.array.dtype, input.array)).scatter_add(0, input.long(), weights.detach())
 
 
-def histc(x, bins=100, min=0, max=0):
-    """How many elements fall into each of `bins` equal parts of [min, max] (both 0: the range of x), as x's dtype; what
+def histc(input, bins=100, min=0, max=0):
+    """How many elements fall into each of `bins` equal parts of [min, max] (both 0: the range of input), as input's dtype; what
     lies outside is not counted."""
-    expect_tensor("histc", x)
-    if x.array.dtype.kind != "f":
-        raise TypeError(f"histc: expected float32 or float64, got {x.array.dtype}; convert it with .float() first")
+    expect_tensor("histc", input)
+    if input.array.dtype.kind != "f":
+        raise TypeError(f"histc: expected float32 or float64, got {input.array.dtype}; convert it with .float() first")
     if bins < 1:
         raise ValueError(f"histc: expected at least 1 bin, got {bins}")
     expect_room("histc", (bins,))
     if min > max:
         raise ValueError(f"histc: expected min <= max, got {min} and {max}")
-    x = x.detach().reshape(-1)
-    if min == max and x.array.size:
-        min, max = float(x.min().item()), float(x.max().item())
+    input = input.detach().reshape(-1)
+    if min == max and input.array.size:
+        min, max = float(input.min().item()), float(input.max().item())
         if not max - min < float("inf"):
             raise ValueError(f"histc: expected a finite range, got {min} to {max}; give min and max")
     if min == max:
         min, max = min - 1, max + 1
-    inside = x[(x >= min) & (x <= max)]
+    inside = input[(input >= min) & (input <= max)]
     place = ((inside - min) * (bins / (max - min))).long().clamp(0, bins - 1)
-    return bincount(place, minlength=bins).to(x.dtype)
+    return bincount(place, minlength=bins).to(input.dtype)
 
 
 # ---- places in sorted tensors ----
 
-def searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=None, sorter=None):
+def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None):
     """Where each value belongs in the sorted last axis of `sorted_sequence` (1-d: shared by all): before the elements
     equal to it, or behind them with `right` or side="right". int64, or int32 with out_int32."""
     expect_tensor("searchsorted", sorted_sequence)
@@ -433,21 +463,21 @@ def searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=
         raise ValueError('searchsorted: expected side and right to agree, got side="left" and right=True')
     if sorter is not None:
         sorted_sequence = sorted_sequence.gather(-1, sorter)
-    number = not isinstance(values, TensorBase)
+    number = not isinstance(input, TensorBase)
     if number:
-        values = wrap(full((), values, sorted_sequence.array.dtype, sorted_sequence.array))
-    return _places_in("searchsorted", sorted_sequence.detach(), values.detach(), right or side == "right", out_int32)
+        input = wrap(full((), input, sorted_sequence.array.dtype, sorted_sequence.array))
+    return _places_in("searchsorted", sorted_sequence.detach(), input.detach(), right or side == "right", out_int32)
 
 
-def bucketize(x, boundaries, *, out_int32=False, right=False):
-    """Which of the intervals between sorted 1-d boundaries each element lies in: boundaries[i - 1] < x <= boundaries[i],
-    or with `right`, boundaries[i - 1] <= x < boundaries[i]."""
+def bucketize(input, boundaries, *, out_int32=False, right=False):
+    """Which of the intervals between sorted 1-d boundaries each element lies in: boundaries[i - 1] < input <= boundaries[i],
+    or with `right`, boundaries[i - 1] <= input < boundaries[i]."""
     expect_tensor("bucketize", boundaries)
     if boundaries.array.ndim != 1:
         raise ValueError(f"bucketize: expected 1-d boundaries, got shape {boundaries.array.shape}")
-    if not isinstance(x, TensorBase):
-        x = wrap(full((), x, boundaries.array.dtype if isinstance(x, int) else np.dtype("float32"), boundaries.array))
-    return _places_in("bucketize", boundaries.detach(), x.detach(), right, out_int32)
+    if not isinstance(input, TensorBase):
+        input = wrap(full((), input, boundaries.array.dtype if isinstance(input, int) else np.dtype("float32"), boundaries.array))
+    return _places_in("bucketize", boundaries.detach(), input.detach(), right, out_int32)
 
 
 def _places_in(name, rows, values, right, out_int32):

@@ -348,9 +348,9 @@ class Xlogy(Function2):
 def _one(op):
     name, text = op.name, op.__doc__.partition(";")[0]
 
-    def function(x):
-        expect_tensor(name, x)
-        return apply(op(), x)
+    def function(input):
+        expect_tensor(name, input)
+        return apply(op(), input)
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{text}, element by element. Integers become float32."
     return function
@@ -363,135 +363,135 @@ erfc, erfinv, lgamma, digamma = _one(Erfc), _one(Erfinv), _one(Lgamma), _one(Dig
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
 
 
-def deg2rad(x):
+def deg2rad(input):
     """Degrees as radians."""
-    expect_tensor("deg2rad", x)
-    return x * (math.pi / 180)
+    expect_tensor("deg2rad", input)
+    return input * (math.pi / 180)
 
 
-def rad2deg(x):
+def rad2deg(input):
     """Radians as degrees."""
-    expect_tensor("rad2deg", x)
-    return x * (180 / math.pi)
+    expect_tensor("rad2deg", input)
+    return input * (180 / math.pi)
 
 
-def frac(x):
-    """x - trunc(x), the part behind the point."""
-    expect_tensor("frac", x)
-    return x - x.detach().trunc()
+def frac(input):
+    """input - trunc(input), the part behind the point."""
+    expect_tensor("frac", input)
+    return input - input.detach().trunc()
 
 
-def sgn(x):
+def sgn(input):
     """1, 0 or -1: the sign."""
-    expect_tensor("sgn", x)
-    return x.sign()
+    expect_tensor("sgn", input)
+    return input.sign()
 
 
-def signbit(x):
-    """Where x is below 0, or -0."""
-    expect_tensor("signbit", x)
-    if x.array.dtype.kind != "f":
-        return x < 0
-    one = wrap(full(x.array.shape, 1, x.array.dtype, x.array))
-    return copysign(one, x.detach()) < 0
+def signbit(input):
+    """Where input is below 0, or -0."""
+    expect_tensor("signbit", input)
+    if input.array.dtype.kind != "f":
+        return input < 0
+    one = wrap(full(input.array.shape, 1, input.array.dtype, input.array))
+    return copysign(one, input.detach()) < 0
 
 
-def logit(x, eps=None):
-    """log(x / (1 - x)), sigmoid's inverse; x is first kept within eps and 1 - eps where eps is given."""
-    expect_tensor("logit", x)
-    return apply(Logit(None if eps is None or eps < 0 else eps), x)
+def logit(input, eps=None):
+    """log(input / (1 - input)), sigmoid's inverse; input is first kept within eps and 1 - eps where eps is given."""
+    expect_tensor("logit", input)
+    return apply(Logit(None if eps is None or eps < 0 else eps), input)
 
 
-def clamp_min(x, min):
-    """x, but at least min (a number or a tensor)."""
-    expect_tensor("clamp_min", x)
-    return x.clamp(min=min)
+def clamp_min(input, min):
+    """input, but at least min (a number or a tensor)."""
+    expect_tensor("clamp_min", input)
+    return input.clamp(min=min)
 
 
-def clamp_max(x, max):
-    """x, but at most max (a number or a tensor)."""
-    expect_tensor("clamp_max", x)
-    return x.clamp(max=max)
+def clamp_max(input, max):
+    """input, but at most max (a number or a tensor)."""
+    expect_tensor("clamp_max", input)
+    return input.clamp(max=max)
 
 
-def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
-    """x with NaN as `nan`, and infinities as the largest and smallest number of x's type unless given."""
-    expect_tensor("nan_to_num", x)
-    if x.array.dtype.kind != "f":
-        return x.clone()
-    limits = np.finfo(x.array.dtype)
-    x = x.masked_fill(x.isnan(), nan if nan is not None else 0.0)
-    infinite = x.detach().isinf()
-    x = x.masked_fill(infinite & (x.detach() > 0), float(limits.max) if posinf is None else posinf)
-    return x.masked_fill(infinite & (x.detach() < 0), float(limits.min) if neginf is None else neginf)
+def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
+    """input with NaN as `nan`, and infinities as the largest and smallest number of input's type unless given."""
+    expect_tensor("nan_to_num", input)
+    if input.array.dtype.kind != "f":
+        return input.clone()
+    limits = np.finfo(input.array.dtype)
+    input = input.masked_fill(input.isnan(), nan if nan is not None else 0.0)
+    infinite = input.detach().isinf()
+    input = input.masked_fill(infinite & (input.detach() > 0), float(limits.max) if posinf is None else posinf)
+    return input.masked_fill(infinite & (input.detach() < 0), float(limits.min) if neginf is None else neginf)
 
 
-def sinc(x):
-    """sin(pi x) / (pi x), 1 at 0."""
-    expect_tensor("sinc", x)
-    return apply(Sinc(), x)
+def sinc(input):
+    """sin(pi input) / (pi input), 1 at 0."""
+    expect_tensor("sinc", input)
+    return apply(Sinc(), input)
 
 
-def isposinf(x):
-    """Where x is infinite and above 0."""
-    expect_tensor("isposinf", x)
-    return x.isinf() & (x > 0)
+def isposinf(input):
+    """Where input is infinite and above 0."""
+    expect_tensor("isposinf", input)
+    return input.isinf() & (input > 0)
 
 
-def isneginf(x):
-    """Where x is infinite and below 0."""
-    expect_tensor("isneginf", x)
-    return x.isinf() & (x < 0)
+def isneginf(input):
+    """Where input is infinite and below 0."""
+    expect_tensor("isneginf", input)
+    return input.isinf() & (input < 0)
 
 
-def fmod(x, other):
-    """x - trunc(x / other) other, with the dividend's sign (remainder has the divisor's)."""
-    if isinstance(x, TensorBase) and x.array.dtype.kind != "f" and not _has_float(other):
-        return x - x.div(other, rounding_mode="trunc") * other
-    return apply2(Fmod(), x, other)
+def fmod(input, other):
+    """input - trunc(input / other) other, with the dividend's sign (remainder has the divisor's)."""
+    if isinstance(input, TensorBase) and input.array.dtype.kind != "f" and not _has_float(other):
+        return input - input.div(other, rounding_mode="trunc") * other
+    return apply2(Fmod(), input, other)
 
 
 def _has_float(x):
     return x.array.dtype.kind == "f" if isinstance(x, TensorBase) else isinstance(x, float)
 
 
-def atan2(x, other):
-    """The angle of the point (other, x), in (-pi, pi]."""
-    return apply2(Atan2(), x, other)
+def atan2(input, other):
+    """The angle of the point (other, input), in (-pi, pi]."""
+    return apply2(Atan2(), input, other)
 
 
 arctan2 = atan2
 
 
-def hypot(x, other):
-    """sqrt(x^2 + other^2)."""
-    return apply2(Hypot(), x, other)
+def hypot(input, other):
+    """sqrt(input^2 + other^2)."""
+    return apply2(Hypot(), input, other)
 
 
-def logaddexp(x, other):
-    """log(e^x + e^other), without overflow."""
-    return apply2(Logaddexp(), x, other)
+def logaddexp(input, other):
+    """log(e^input + e^other), without overflow."""
+    return apply2(Logaddexp(), input, other)
 
 
-def logaddexp2(x, other):
-    """log2(2^x + 2^other), without overflow."""
-    expect_tensor("logaddexp2", x)
-    return apply2(Logaddexp(), x * math.log(2), other * math.log(2)) / math.log(2)
+def logaddexp2(input, other):
+    """log2(2^input + 2^other), without overflow."""
+    expect_tensor("logaddexp2", input)
+    return apply2(Logaddexp(), input * math.log(2), other * math.log(2)) / math.log(2)
 
 
-def copysign(x, other):
-    """|x| with other's sign."""
-    return apply2(Copysign(), x, other)
+def copysign(input, other):
+    """|input| with other's sign."""
+    return apply2(Copysign(), input, other)
 
 
-def fmax(x, other):
+def fmax(input, other):
     """The larger of the two; where one is NaN, the other."""
-    return _unless_nan("fmax", Fmax, x, other)
+    return _unless_nan("fmax", Fmax, input, other)
 
 
-def fmin(x, other):
+def fmin(input, other):
     """The smaller of the two; where one is NaN, the other."""
-    return _unless_nan("fmin", Fmin, x, other)
+    return _unless_nan("fmin", Fmin, input, other)
 
 
 def _unless_nan(name, op, x, other):
@@ -502,18 +502,18 @@ def _unless_nan(name, op, x, other):
     return apply2(op(), x, other)
 
 
-def xlogy(x, other):
-    """x log(other), 0 where x is 0, whatever other is but NaN."""
-    return apply2(Xlogy(), x, other)
+def xlogy(input, other):
+    """input log(other), 0 where input is 0, whatever other is but NaN."""
+    return apply2(Xlogy(), input, other)
 
 
-def heaviside(x, values):
-    """0 where x < 0, `values` where x is 0, else 1."""
-    expect_tensor("heaviside", x)
+def heaviside(input, values):
+    """0 where input < 0, `values` where input is 0, else 1."""
+    expect_tensor("heaviside", input)
     expect_tensor("heaviside", values)
-    if x.array.dtype != values.array.dtype:
-        raise TypeError(f"heaviside: expected tensors of one dtype, got {x.array.dtype} and {values.array.dtype}; "
+    if input.array.dtype != values.array.dtype:
+        raise TypeError(f"heaviside: expected tensors of one dtype, got {input.array.dtype} and {values.array.dtype}; "
                         "convert one with .to(other.dtype)")
-    shape = broadcast_shapes("heaviside", x.array.shape, values.array.shape)
-    x, values = x.detach().expand(shape), values.detach().expand(shape)
-    return cast_tensor(x > 0, x.array.dtype) + values.masked_fill(x != 0, 0)
+    shape = broadcast_shapes("heaviside", input.array.shape, values.array.shape)
+    input, values = input.detach().expand(shape), values.detach().expand(shape)
+    return cast_tensor(input > 0, input.array.dtype) + values.masked_fill(input != 0, 0)

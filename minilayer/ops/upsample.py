@@ -217,11 +217,11 @@ def _several(name, what, value, n, kind, expected):
     return values
 
 
-def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None,
+def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None,
                 antialias=False):
-    """x in another size.
+    """input in another size.
 
-    x             (B, C, L), (B, C, H, W) or (B, C, D, H, W), float
+    input         (B, C, L), (B, C, H, W) or (B, C, D, H, W), float
     size          the size to become, an integer or one for each axis behind the channels;
     scale_factor  or numbers to multiply it by: floor(n scale_factor)
     mode          "nearest" (the element at floor(i n / m)), "nearest-exact" (the element whose interval holds the
@@ -231,8 +231,8 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
     recompute_scale_factor  read between places by the ratio of the two sizes (as with `size`), not by scale_factor
     antialias     "bilinear" and "bicubic" to smaller sizes average over all that a place covers
     """
-    expect_tensor("interpolate", x)
-    array = x.array
+    expect_tensor("interpolate", input)
+    array = input.array
     if array.dtype.kind != "f":
         raise TypeError(f"interpolate: expected a float32 or float64 input, got {array.dtype}; convert it with .float()")
     if mode not in MODES:
@@ -274,23 +274,23 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
     _result("interpolate", (*array.shape[:2], *size), array)        # (before its tables, which are smaller)
     op = Resize(mode, size, scales, bool(align_corners), bool(antialias))
     if all(t[0] is None for t in op.tables(array.shape, array.dtype)):
-        return x.clone()
-    return apply(op, x)
+        return input.clone()
+    return apply(op, input)
 
 
-def upsample(x, size=None, scale_factor=None, mode="nearest", align_corners=None):
+def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=None):
     """`interpolate` under its old name."""
-    return interpolate(x, size, scale_factor, mode, align_corners)
+    return interpolate(input, size, scale_factor, mode, align_corners)
 
 
-def upsample_nearest(x, size=None, scale_factor=None):
+def upsample_nearest(input, size=None, scale_factor=None):
     """`interpolate` with mode "nearest"."""
-    return interpolate(x, size, scale_factor, "nearest")
+    return interpolate(input, size, scale_factor, "nearest")
 
 
-def upsample_bilinear(x, size=None, scale_factor=None):
+def upsample_bilinear(input, size=None, scale_factor=None):
     """`interpolate` with mode "bilinear" and align_corners=True."""
-    return interpolate(x, size, scale_factor, "bilinear", True)
+    return interpolate(input, size, scale_factor, "bilinear", True)
 
 
 # ---- elements in another order ----
@@ -309,41 +309,41 @@ def _factor(name, what, value, x, axes, power):
     return value.__index__()
 
 
-def pixel_shuffle(x, upscale_factor):
-    """(*, C r^2, H, W) as (*, C, H r, W r): y[.., c, h r + i, w r + j] = x[.., c r^2 + i r + j, h, w], r = upscale_factor.
+def pixel_shuffle(input, upscale_factor):
+    """(*, C r^2, H, W) as (*, C, H r, W r): y[.., c, h r + i, w r + j] = input[.., c r^2 + i r + j, h, w], r = upscale_factor.
 
     Shi et al., Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural
     network, 2016.
     """
-    r = _factor("pixel_shuffle", "upscale_factor", upscale_factor, x, 3, 16)
-    *lead, channels, H, W = x.array.shape
+    r = _factor("pixel_shuffle", "upscale_factor", upscale_factor, input, 3, 16)
+    *lead, channels, H, W = input.array.shape
     if channels % (r * r):
         raise ValueError(f"pixel_shuffle: expected channels divisible by upscale_factor^2 = {r * r}, got shape "
-                         f"{x.array.shape}")
+                         f"{input.array.shape}")
     n, C = len(lead), channels // (r * r)
-    x = x.reshape((*lead, C, r, r, H, W)).permute((*range(n + 1), n + 3, n + 1, n + 4, n + 2))
-    return x.reshape((*lead, C, H * r, W * r))
+    input = input.reshape((*lead, C, r, r, H, W)).permute((*range(n + 1), n + 3, n + 1, n + 4, n + 2))
+    return input.reshape((*lead, C, H * r, W * r))
 
 
-def pixel_unshuffle(x, downscale_factor):
+def pixel_unshuffle(input, downscale_factor):
     """(*, C, H r, W r) as (*, C r^2, H, W): `pixel_shuffle` undone, r = downscale_factor."""
-    r = _factor("pixel_unshuffle", "downscale_factor", downscale_factor, x, 3, 16)
-    *lead, C, H, W = x.array.shape
+    r = _factor("pixel_unshuffle", "downscale_factor", downscale_factor, input, 3, 16)
+    *lead, C, H, W = input.array.shape
     if H % r or W % r:
         raise ValueError(f"pixel_unshuffle: expected height and width divisible by downscale_factor {r}, got shape "
-                         f"{x.array.shape}")
+                         f"{input.array.shape}")
     n = len(lead)
-    x = x.reshape((*lead, C, H // r, r, W // r, r)).permute((*range(n + 1), n + 2, n + 4, n + 1, n + 3))
-    return x.reshape((*lead, C * r * r, H // r, W // r))
+    input = input.reshape((*lead, C, H // r, r, W // r, r)).permute((*range(n + 1), n + 2, n + 4, n + 1, n + 3))
+    return input.reshape((*lead, C * r * r, H // r, W // r))
 
 
-def channel_shuffle(x, groups):
-    """(B, C, *) with the channels dealt out: y[:, j groups + g] = x[:, g (C / groups) + j].
+def channel_shuffle(input, groups):
+    """(B, C, *) with the channels dealt out: y[:, j groups + g] = input[:, g (C / groups) + j].
 
     Zhang et al., ShuffleNet: an extremely efficient convolutional neural network for mobile devices, 2018.
     """
-    g = _factor("channel_shuffle", "groups", groups, x, 3, 31)
-    B, C, *rest = x.array.shape
+    g = _factor("channel_shuffle", "groups", groups, input, 3, 31)
+    B, C, *rest = input.array.shape
     if C % g:
-        raise ValueError(f"channel_shuffle: expected channels divisible by groups {g}, got shape {x.array.shape}")
-    return x.reshape((B, g, C // g, *rest)).transpose(1, 2).reshape(x.array.shape)
+        raise ValueError(f"channel_shuffle: expected channels divisible by groups {g}, got shape {input.array.shape}")
+    return input.reshape((B, g, C // g, *rest)).transpose(1, 2).reshape(input.array.shape)

@@ -21,6 +21,7 @@ class Adafactor(CountingOptimizer):
     Shazeer and Stern, "Adafactor: adaptive learning rates with sublinear memory cost", ICML 2018.
     """
     STATE = ("row_var", "col_var", "variance")
+    KERNEL = False
     NEEDED = ("step",)
     AMOUNTS = ("lr", "weight_decay")
 

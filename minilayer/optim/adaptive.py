@@ -151,18 +151,22 @@ class NAdam(CountingOptimizer):
     def key(self, state):
         return state.get("step", 0), state.get("mu_product", 1.0)
 
-    def update(self, group, batch, hyper):
+    def numbers(self, group, batch, hyper):
         step, product = self.key(batch.states[0])
         hyper[:] = group["lr"], step + 1, product
+
+    def update(self, group, batch, hyper):
         like = batch.arrays[0]
         numbers = self.on(like, hyper)
         kernels.on(like).nadam(
             batch.arrays, batch.grads, batch.kept("exp_avg", zeros_like), batch.kept("exp_avg_sq", zeros_like), numbers,
             betas=group["betas"], eps=group["eps"], weight_decay=group["weight_decay"],
             momentum_decay=group["momentum_decay"], decoupled=group["decoupled_weight_decay"], maximize=group["maximize"])
-        product = float(to_device(numbers, "cpu")[2])
+        hyper[2] = to_device(numbers, "cpu")[2]
+
+    def settle(self, batch, hyper):
         for state in batch.states:
-            state["step"], state["mu_product"] = step + 1, product
+            state["step"], state["mu_product"] = int(hyper[1]), float(hyper[2])
 
 
 class RAdam(CountingOptimizer):

@@ -30,6 +30,8 @@ class LBFGS(Optimizer):
     """
     AMOUNTS = ("lr", "tolerance_grad", "tolerance_change")
 
+    KERNEL = False
+
     def __init__(self, params, lr=1, max_iter=20, max_eval=None, tolerance_grad=1e-7, tolerance_change=1e-9,
                  history_size=100, line_search_fn=None):
         whole("LBFGS", "max_iter", max_iter, least=0)

@@ -8,6 +8,7 @@ import math
 from bisect import bisect_right
 from collections import Counter
 
+from minilayer._ext.runtime import cannot_repeat
 from minilayer.optim.checks import check_number, check_positive, whole
 from minilayer.optim.optimizer import Optimizer
 
@@ -62,6 +63,7 @@ class LRScheduler:
         self._set(rates)
 
     def _set(self, rates) -> None:
+        cannot_repeat(f"the step of {type(self).__name__}; call it after the compiled one")
         self._last_lr = [float(lr) for lr in rates]
         for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
             group["lr"] = lr

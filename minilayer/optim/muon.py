@@ -24,6 +24,7 @@ class Muon(Optimizer):
     Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024.
     """
     STATE = ("momentum_buffer",)
+    KERNEL = False
     NEEDED = ("momentum_buffer",)
     AMOUNTS = ("lr", "weight_decay", "momentum", "eps")
 

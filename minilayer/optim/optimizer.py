@@ -8,8 +8,10 @@ from operator import is_
 import numpy as np
 
 from minilayer._ext.dispatch import family
+from minilayer._ext.runtime import recording
 from minilayer.device import contiguous, device_of, is_contiguous, to_device, zeros
 from minilayer.optim.checks import check_number, check_pair
+from minilayer.optim.repeat import repeat_with
 from minilayer.state import enable_grad
 from minilayer.tensor import Tensor
 
@@ -82,6 +84,7 @@ class Optimizer:
     NEEDED: tuple = ()          # what the state of a parameter holds from its first step on
     AMOUNTS: tuple = ("lr",)    # options that are numbers of 0 or more
     NUMBERS = 2                 # how many numbers of a step its kernel reads
+    KERNEL = True               # is all of an update done by kernels, which read those numbers from an array?
 
     def __init__(self, params, defaults: dict):
         self.defaults = defaults
@@ -157,7 +160,9 @@ class Optimizer:
                 loss = closure()
         for number, group in enumerate(self.param_groups):
             hyper = self._hyper[number]
-            for batch in self._batches(number, group):
+            batches = self._batches(number, group)
+            for batch in batches:
+                self.numbers(group, batch, hyper)
                 try:
                     self.update(group, batch, hyper)
                 except (TypeError, ValueError):         # kernels check first, and have changed nothing
@@ -165,14 +170,23 @@ class Optimizer:
                     if all(map(is_contiguous, (*batch.arrays, *batch.grads))):
                         raise
                     self._update_strided(group, batch, hyper)
+                self.settle(batch, hyper)
                 for p in batch.params:
                     p.mark_written(site)
+                if recording() is not None:
+                    repeat_with(self, group, batch, hyper, site, alone=len(batches) == 1)
                 batch.forget()
         return loss
+
+    def numbers(self, group, batch, hyper):
+        """Write to `hyper` what changes from step to step, for the kernel to read."""
 
     def update(self, group, batch, hyper):
         """Update the parameters of a batch, whose states agree in `key(state)`, by one kernel call."""
         raise NotImplementedError(f"{type(self).__name__}: an Optimizer defines update(...)")
+
+    def settle(self, batch, hyper):
+        """Write to the states of a batch what changes from step to step."""
 
     def key(self, state: dict):
         """What parameters have to share to be updated in one call: the step count, mostly."""
@@ -295,10 +309,14 @@ class CountingOptimizer(Optimizer):
     def key(self, state):
         return state.get("step", 0)
 
+    def numbers(self, group, batch, hyper):
+        hyper[0], hyper[1] = group["lr"], batch.states[0].get("step", 0) + 1
+
     def update(self, group, batch, hyper):
-        step = self.key(batch.states[0]) + 1
-        hyper[0], hyper[1] = group["lr"], step
         self.rule(kernels.on(batch.arrays[0]), group, batch, self.on(batch.arrays[0], hyper))
+
+    def settle(self, batch, hyper):
+        step = int(hyper[1])
         for state in batch.states:
             state["step"] = step
 

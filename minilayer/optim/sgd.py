@@ -34,11 +34,13 @@ class SGD(Optimizer):
     def key(self, state):
         return "momentum_buffer" in state
 
+    def numbers(self, group, batch, hyper):
+        hyper[0], hyper[1] = group["lr"], "momentum_buffer" not in batch.states[0]
+
     def update(self, group, batch, hyper):
         momentum, first, buffers = group["momentum"], "momentum_buffer" not in batch.states[0], None
         if momentum:                                    # the first step fills the buffers
             buffers = [empty_like(x) for x in batch.arrays] if first else batch.kept("momentum_buffer")
-        hyper[0], hyper[1] = group["lr"], first
         like = batch.arrays[0]
         kernels.on(like).sgd(batch.arrays, batch.grads, buffers, self.on(like, hyper), momentum=momentum,
                              dampening=group["dampening"], weight_decay=group["weight_decay"],

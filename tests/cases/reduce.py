@@ -123,7 +123,7 @@ OPS = [
     OpCase("prod with zeros", lambda x: (reduce.prod(x, 1), reduce.prod(x), reduce.prod(x.reshape(3, 1, 3), (0, 1))),
            lambda rng: [(np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 1.5], [1.0, 2.0, -3.0]]),)], op="reduce.Prod", second=True),
     OpCase("square of extremes", lambda x: (reduce.amax((x + 9.0) ** 2, (0, -1)), reduce.min((x + 9.0) ** 2, 1).values), each_shape(distinct, [(2, 3, 4)]),
-           op=("reduce.Max", "reduce.MinDim"), second=True),
+           op=("reduce.Amax", "reduce.MinDim"), second=True),
     OpCase("amax", **over_dims(reduce.amax, distinct), op="reduce.Amax", second=True),
     OpCase("amin", **over_dims(reduce.amin, distinct), op="reduce.Amin", second=True),
     OpCase("max over all", lambda x: reduce.max(x), each_shape(distinct, [(3, 5), (), (2, 3, 4)]), op="reduce.Max", second=True),
@@ -148,7 +148,7 @@ OPS = [
            op=("elementwise.Ceil", "reduce.Sum"), second=True),
     OpCase("distances", lambda x, y: (reduce.dist(x, y[:3]), reduce.cdist(x, y), reduce.cdist(x, y, 3.0), reduce.dist(x, y[:3], 3)), lambda rng: [(normal(rng, (3, 4)), normal(rng, (5, 4)))], op="reduce.Norm", second=True),
     OpCase("made of sums", lambda x: (reduce.nansum(x, 1), reduce.nanmean(x), *reduce.var_mean(x, 1), *reduce.std_mean(x, 0), *reduce.aminmax(x, dim=1), reduce.cov(x), reduce.corrcoef(x)[0, 1], reduce.diff(x, 2), reduce.diff(x, 1, 0, x[:1] * 2.0, x)),
-           lambda rng: [(distinct(rng, (3, 5)),)], op=("reduce.Sum", "reduce.Var", "reduce.Std", "reduce.Max", "reduce.Min"), second=True),
+           lambda rng: [(distinct(rng, (3, 5)),)], op=("reduce.Sum", "reduce.Var", "reduce.Std", "reduce.Amax", "reduce.Amin"), second=True),
 ]
 
 M = ml.ones(2, 3)

@@ -61,6 +61,8 @@ typedef struct {
        reused, so ask for it once a kernel, not once an item. */
     void *(*scratch)(int slot, size_t bytes);
     int (*threads)(void);
+
+    int recording;                  /* is a thread writing down which kernels it runs (runtime.pyx: Program)? */
 } ml_runtime;
 
 #define ML_SCRATCH_SLOTS 4

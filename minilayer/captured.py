@@ -1,0 +1,386 @@
+"""Captured steps: what a function computes, written down once and run again without Python between the kernels.
+
+    @minilayer.compile
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = loss_function(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+The first call with arguments of some shapes runs as it stands: optimizers make their state then. The second is written
+down while it runs, kernel by kernel with its arrays (`_ext/runtime.pyx`, Program). Every later call copies its arguments
+to where those of the second lay and runs these kernels again: the same bits, and nothing of Python but what changes from
+step to step, the learning rates and step counts of optimizers and the positions of random streams.
+
+What a step does beside kernels therefore happens in the first two calls only. Where that would matter - a value read by
+`.item()`, a hook, a schedule's step - the function is called as it stands from then on, with a warning that says why.
+A program that was just written is run once more on the values it had, and is not kept unless it gives the same bits.
+"""
+import functools
+import threading
+import warnings
+
+import numpy as np
+
+from minilayer import device
+from minilayer._ext import dispatch, runtime
+from minilayer._ext.dispatch import family
+from minilayer.autograd import grad
+from minilayer.node import wrap
+from minilayer.ops.boundary import Boundary
+from minilayer.state import thread_state
+from minilayer.tape import Cost, Op, apply
+from minilayer.tensor import Tensor
+
+indexing = family("indexing")
+MOST = 8        # programs a function keeps, each with memory of its own; the one unused for longest goes first
+
+
+class CaptureWarning(UserWarning):
+    """A function given to `compile` cannot be run from a program, and runs as it stands."""
+
+
+class Obstacle(RuntimeError):
+    """Why there is no program."""
+
+
+# ---- arguments and results: nested tuples, lists and dicts ----
+
+def _flatten(value, tensors):
+    """The structure of a nested value, hashable, with its tensors moved to the list `tensors`."""
+    if isinstance(value, Tensor):
+        tensors.append(value)
+        return Tensor
+    if isinstance(value, (tuple, list)):
+        return type(value), tuple([_flatten(v, tensors) for v in value])
+    if isinstance(value, dict):
+        return dict, tuple([(k, _flatten(v, tensors)) for k, v in value.items()])
+    if isinstance(value, np.ndarray):
+        raise Obstacle("an ndarray among arguments or results; make it a tensor with minilayer.from_numpy(...)")
+    try:
+        hash(value)
+    except TypeError:
+        raise Obstacle(f"a {type(value).__name__} among arguments or results; use tensors, numbers and texts, and tuples, "
+                       "lists and dicts of them") from None
+    return type(value), value
+
+
+def _unflatten(structure, tensors):
+    """The value back, with tensors from an iterator."""
+    if structure is Tensor:
+        return next(tensors)
+    kind, content = structure
+    if kind is dict:
+        return {k: _unflatten(v, tensors) for k, v in content}
+    if issubclass(kind, (tuple, list)):
+        values = [_unflatten(v, tensors) for v in content]
+        return kind(*values) if hasattr(kind, "_fields") else kind(values)
+    return content
+
+
+# ---- what has to be as it was ----
+
+class World:
+    """The tensors and layers that a program was written for. It is good for as long as they have the same memory, the
+    same modes, and gradients where it will look for them."""
+
+    def __init__(self, leaves=()):
+        """`leaves` are those that an earlier call met, whose gradients of now, before the function runs, count."""
+        self._start = {id(leaf): leaf.grad for leaf in leaves}
+        self._tensors: dict = {}        # id -> (a dict, a name there, tensor whose memory the program may use)
+        self._layers: dict = {}
+        self._leaves: dict = {}         # id -> (tensor that collects its gradient, its gradient before)
+
+    def observe(self, node, op, inputs, outputs):
+        """Note what an operation reads (the engine calls this)."""
+        for x in inputs:
+            if x is not None and id(x) not in self._leaves and x.is_leaf and x.requires_grad:
+                self._leaves[id(x)] = x, self._start.get(id(x), x.grad)
+                self._tensors.setdefault(id(x), ({"": x}, "", x))
+        for layer in thread_state().layers:
+            if id(layer) not in self._layers:
+                self._layers[id(layer)] = layer
+                if layer._forward_pre_hooks or layer._forward_hooks or layer._backward_hooks:
+                    runtime.cannot_repeat(f"a hook of the layer {layer.describe()}")
+                for name, value in (*layer._own("parameter"), *layer._own("buffer")):
+                    self._tensors[id(value)] = layer.__dict__, name, value
+
+    def met(self) -> list:
+        """The tensors that collect their gradients, so far."""
+        return [leaf for leaf, _ in self._leaves.values()]
+
+    def close(self, program):
+        """Settle what was seen."""
+        self.conditions = program.holds
+        self.memory = [(place, name, t, t.array) for place, name, t in self._tensors.values()]
+        self.modes = [(layer, layer.training) for layer in self._layers.values()]
+        self.leaves = self.met()
+        self.gradients = []             # (leaf, what its gradient has to be before: itself for "any", and is afterwards)
+        for leaf, before in self._leaves.values():
+            if before is not None and program.reads(before.array):
+                self.gradients.append((leaf, before, leaf.grad))
+            elif leaf.grad is not before:                       # (forgotten meanwhile, if there was one)
+                self.gradients.append((leaf, None if before is None else leaf, leaf.grad))
+        del self._tensors, self._layers, self._leaves
+
+    def holds(self) -> bool:
+        """Is all as it was?"""
+        for place, name, tensor, array in self.memory:
+            if tensor.array is not array or place.get(name) is not tensor:
+                return False
+        for layer, training in self.modes:
+            if layer.training is not training:
+                return False
+        for leaf, before, _ in self.gradients:
+            if before is not leaf and leaf.grad is not before:
+                return False
+        return all([holds() for holds in self.conditions])
+
+    def set_gradients(self):
+        """Leave the gradients that the program has computed where backward would."""
+        for leaf, _, after in self.gradients:
+            leaf.grad = after
+
+
+# ---- programs ----
+
+class Captured:
+    """A program, the memory that its arguments are copied to, and that in which it leaves its results.
+
+    Its first `split` kernels are the function's own. Where the function returns tensors that require a gradient, and has
+    called no backward itself, the others are the way back from those to its arguments and to the leaves it met.
+    """
+
+    def __init__(self, tensors, leaves):
+        self.program = runtime.Program()
+        self.world = World(leaves)
+        self.crossed = False            # did the function walk back beyond its arguments?
+        # (copies that know where they came from: what the function returns while it is written has its way back too)
+        self.inputs = [apply(Boundary(self._cross), t)[0] if t.requires_grad else wrap(device.copy(t.array)) for t in tensors]
+        self.given = [i for i, t in enumerate(self.inputs) if t.requires_grad]
+        self.open: list = []            # places of the results that require a gradient
+        self.cotangents: list = []      # arrays for their gradients, and those of arguments and leaves
+        self.gradients: list = []
+        self.turn = 0                   # counts the runs forward
+        self.obstacle = None
+
+    def write(self, function, structure):
+        """Call the function, and write down what it does. Returns what it returned, for a function with an obstacle."""
+        args, kwargs = _unflatten(structure, iter(self.inputs))
+        results: list = []
+        state = thread_state()
+        state.observer = self.world.observe
+        self.program.begin()
+        try:
+            for t in self.inputs:
+                runtime.constant(t.array)
+            value = function(*args, **kwargs)
+            state.observer = None
+            self.structure = _flatten(value, results)
+            self.world.close(self.program)
+            self.split = len(self.program)
+            self.results = [t.array for t in results]
+            if not (self.world.gradients or self.crossed):
+                self.open = [i for i, t in enumerate(results) if t.requires_grad]
+                self._write_backward([results[i] for i in self.open])
+            if self.crossed:
+                raise Obstacle("an argument that requires a gradient, and a call of backward(), which would not reach it")
+            self.obstacle = self.program.obstacle
+        except Obstacle as obstacle:
+            self.obstacle = str(obstacle)
+        finally:
+            self.program.end()
+            state.observer = None
+        if self.obstacle is None and not self.program.repeats([*self.results, *[x for x in self.gradients if x is not None],
+                                                               *[g.array for _, _, g in self.world.gradients if g is not None]]):
+            self.obstacle = "something that is not done by minilayer's kernels, or NumPy calls on the memory of tensors"
+        return value
+
+    def _cross(self, gradients):
+        self.crossed = True
+        return gradients
+
+    def _write_backward(self, results):
+        """The way back from results that require a gradient, with memory for the gradients that will arrive there."""
+        if results:
+            self.cotangents = [runtime.constant(np.ones(t.array.shape, t.array.dtype)) for t in results]
+            found = grad(results, [*[self.inputs[i] for i in self.given], *self.world.leaves], [wrap(g) for g in self.cotangents], True, allow_unused=True)
+            self.gradients = [None if g is None else g.array for g in found]
+
+    def __call__(self, tensors):
+        for held, t in zip(self.inputs, tensors, strict=True):
+            indexing.on(t.array).copy(t.array, held.array)
+        for prepare in self.program.before:
+            prepare()
+        self.program.run(0, self.split)
+        for settle in self.program.after:
+            settle()
+        self.world.set_gradients()
+        return self.value(tensors)
+
+    def value(self, tensors):
+        """What the function returns, in memory of its own."""
+        self.turn += 1
+        results = [None if i in self.open else wrap(device.copy(x)) for i, x in enumerate(self.results)]
+        if self.open:
+            leading = apply(CapturedCall(self), *[tensors[i] for i in self.given], *self.world.leaves)
+            for i, y in zip(self.open, leading, strict=True):
+                results[i] = y
+        return _unflatten(self.structure, iter(results))
+
+
+class CapturedCall(Op):
+    """The results of a program's last run that require a gradient; on the way back, the rest of the program."""
+    name = "compiled"
+    required = 0
+
+    def __init__(self, captured):
+        self._captured = captured
+        self._turn = captured.turn
+
+    def forward(self, node, *arrays):
+        node.save(*arrays)              # backward reads the program's own: these are kept for their versions
+        return tuple([device.copy(self._captured.results[i]) for i in self._captured.open])
+
+    def backward(self, node, *gradients):
+        captured = self._captured
+        if captured.turn != self._turn:
+            raise RuntimeError("compiled: its memory holds a later call's values by now; call backward() before the next "
+                               "call, or compile the whole step")
+        for held, dy in zip(captured.cotangents, gradients, strict=True):
+            if dy is None:
+                indexing.on(held).fill(held, value=0)
+            else:
+                indexing.on(held).copy(dy, held)
+        captured.program.run(captured.split)
+        return tuple([None if x is None else device.copy(x) for x in captured.gradients])
+
+    def cost(self, shapes, out_shapes):
+        return Cost(0, 0, 0, 0)
+
+
+class Compiled:
+    """What `compile` returns: the function, run from programs. Other attributes are the function's (or layer's) own."""
+
+    def __init__(self, function, fullgraph=False):
+        functools.update_wrapper(self, function, updated=())
+        self.function = function
+        self.fullgraph = fullgraph
+        self.obstacle = None            # why it runs as it stands
+        self._programs: list = []       # (key, Captured, or after a first call the leaves it met), the last used last
+        self._lock = threading.Lock()
+
+    def __call__(self, *args, **kwargs):
+        state = thread_state()
+        if (self.obstacle is not None or state.tape is not None or state.observer is not None
+                or dispatch.current_backend() != "compiled" or not self._lock.acquire(blocking=False)):
+            return self.function(*args, **kwargs)       # (a Tape wants to see it; another thread is in the program)
+        try:
+            return self._call(args, kwargs)
+        finally:
+            self._lock.release()
+
+    def _call(self, args, kwargs):
+        tensors: list = []
+        try:
+            structure = _flatten((args, kwargs), tensors)
+            for t in tensors:
+                if type(t.array) is not np.ndarray:
+                    raise Obstacle(f"a tensor on {t.device}; programs run on the CPU")
+        except Obstacle as obstacle:
+            self._give_up(str(obstacle))
+            return self.function(*args, **kwargs)
+        key = (structure, thread_state().grad_enabled,
+               tuple([(t.array.shape, t.array.dtype.num, t.requires_grad) for t in tensors]))
+        leaves = None
+        for entry in reversed(self._programs):
+            if entry[0] == key:
+                if type(entry[1]) is list:
+                    leaves = entry[1]
+                elif entry[1].world.holds():
+                    if entry is not self._programs[-1]:
+                        self._programs.remove(entry)
+                        self._programs.append(entry)
+                    return entry[1](tensors)
+                elif leaves is None:
+                    leaves = entry[1].world.leaves
+        if leaves is None:
+            return self._first_call(key, args, kwargs)
+        captured = Captured(tensors, leaves)
+        value = captured.write(self.function, structure)
+        if captured.obstacle is not None:
+            self._give_up(captured.obstacle)
+            return value
+        self._keep((key, captured))
+        return captured.value(tensors)
+
+    def _first_call(self, key, args, kwargs):
+        """As it stands, but for a look at the leaves."""
+        world, state = World(), thread_state()
+        state.observer = world.observe
+        try:
+            value = self.function(*args, **kwargs)
+        finally:
+            state.observer = None
+        self._keep((key, world.met()))
+        return value
+
+    def _keep(self, entry):
+        self._programs.append(entry)
+        del self._programs[:-MOST]
+
+    def _give_up(self, why):
+        """Run as it stands from now on, and say so."""
+        name = getattr(self.function, "__qualname__", type(self.function).__name__)
+        text = f"compile: {name} runs as it stands, not from a program, because of {why}"
+        if self.fullgraph:
+            raise RuntimeError(text)
+        self.obstacle = why
+        self._programs.clear()
+        warnings.warn(text, CaptureWarning, stacklevel=4)
+
+    def listing(self) -> str:
+        """The programs as texts: one kernel a line, with the memory place, dtype and shape of each array."""
+        written = [captured.program for _, captured in self._programs if type(captured) is not list]
+        return "\n\n".join(f"program {i}: {len(p)} kernels, {p.bytes:,} bytes\n{p}" for i, p in enumerate(written, 1))
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else functools.partial(self, instance)
+
+    def __getattr__(self, name):
+        if name == "function":          # (while a copy is being made)
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    def __reduce__(self):
+        return Compiled, (self.function, self.fullgraph)
+
+    def __repr__(self):
+        return f"compiled {self.function!r}"
+
+
+def compile(function=None, *, fullgraph=False):
+    """A function (a training step, a layer) that runs from a program after its first calls: without Python between the
+    kernels, and with the same results, bit for bit.
+
+    function   takes and returns tensors, numbers and texts, also in tuples, lists and dicts. For each combination of
+               shapes, dtypes and other arguments it is called as it stands once and written down once. Fastest is a whole
+               step, with backward() and the optimizer's step inside; its results come back detached. A layer, or a
+               function that leaves backward() to its caller, returns tensors with a gradient: backward() must come
+               before the next call.
+    fullgraph  raise where the function cannot be run from a program, instead of warning and calling it as it stands
+
+    >>> @minilayer.compile
+    ... def step(x, y):
+    ...     optimizer.zero_grad()
+    ...     loss = cross_entropy(model(x), y)
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    """
+    if function is None:
+        return functools.partial(compile, fullgraph=fullgraph)
+    if not callable(function):
+        raise TypeError(f"compile: expected a function or a layer, got {type(function).__name__}")
+    return Compiled(function, bool(fullgraph))
