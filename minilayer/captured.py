@@ -307,6 +307,7 @@ class Compiled:
                     leaves = entry[1].world.leaves
         if leaves is None:
             return self._first_call(key, args, kwargs)
+        runtime.release_memory()        # (the program has memory of its own: what earlier calls kept is of no more use)
         captured = Captured(tensors, leaves)
         value = captured.write(self.function, structure)
         if captured.obstacle is not None:

@@ -106,7 +106,7 @@ def double(x, y):
     cdef ml_array a[2]
     describe(x, &a[0], 0, "double")
     describe(y, &a[1], 1, "double")
-    launch("double", double_entry, a, NULL, a[0].size)
+    launch("double", double_entry, a, NULL, 0, a[0].size)
 ''')
     (tmp_path / "setup.py").write_text(f'''
 import numpy

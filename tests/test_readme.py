@@ -18,11 +18,12 @@ def blocks(language):
 
 
 def test_python_prints_what_the_page_says():
-    (program,), (shown,) = blocks("python"), blocks("text")
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(program, "README.md", "exec"), {"__name__": "readme"})
-    assert printed.getvalue() == shown
+    names = {"__name__": "readme"}              # (each program goes on from the one before)
+    for program, shown in zip(blocks("python"), blocks("text"), strict=True):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(program, "README.md", "exec"), names)
+        assert printed.getvalue() == shown
 
 
 def test_every_command_is_one_that_ci_runs():

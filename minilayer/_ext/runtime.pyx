@@ -186,8 +186,7 @@ cdef Block take_block(size_t bytes):
     global kept_bytes, live_bytes
     cdef Block block = Block.__new__(Block)
     if is_recorded():
-        block.bytes = (bytes + 63) // 64 * 64 if bytes else 64
-        block.data = recorded.take(block.bytes)
+        block.data = recorded.take(bytes, &block.bytes)
         block.program = recorded
         return block
     block.index = size_class(bytes, &block.bytes)
@@ -444,15 +443,19 @@ cdef class Program:
         for address, _ in self.blocks:
             free(<void *> <size_t> address)
 
-    cdef void *take(self, size_t bytes) except NULL:
+    cdef void *take(self, size_t bytes, size_t *found) except NULL:
+        """A block of at least `bytes`, and how many it has: the smallest that waits and is not much larger, or a new one."""
         cdef void *data = NULL
-        cdef list free_ones = self.waiting.get(bytes)
-        if free_ones:
-            return <void *> <size_t> free_ones.pop()
-        if posix_memalign(&data, 64, bytes):
+        cdef size_t size = (bytes + 63) // 64 * 64 if bytes else 64
+        fitting = min([n for n, waiting in self.waiting.items() if waiting and size <= n <= size + size // 4], default=0)
+        if fitting:
+            found[0] = fitting
+            return <void *> <size_t> self.waiting[fitting].pop()
+        if posix_memalign(&data, 64, size):
             raise MemoryError(f"compile: no memory for an array of {bytes} bytes")
-        self.blocks.append((<size_t> data, bytes))
-        self.bytes += bytes
+        self.blocks.append((<size_t> data, size))
+        self.bytes += size
+        found[0] = size
         return data
 
     cdef int give_back(self, void *data, size_t bytes) except -1:
@@ -463,9 +466,7 @@ cdef class Program:
     cdef int met(self, object array) except -1:
         """Keep an array that came from outside, and what it holds now."""
         array = _root(array)
-        if type(array.base) is Block and (<Block> array.base).program is self:
-            return 0
-        if id(array) not in self.outside:
+        if not self.owns(array) and id(array) not in self.outside:
             if array.base is None and PyArray_HANDLER(array) == <PyObject *> self.handler and self.obstacle is None:
                 self.obstacle = "an array that NumPy has made, and no kernel of minilayer"
             self.hold(array)
@@ -474,8 +475,12 @@ cdef class Program:
     cdef int hold(self, object array) except -1:
         """Take an array for one from outside, with the values it has now."""
         array = _root(array)
-        self.outside[id(array)] = (array, array.copy())
+        if not self.owns(array):
+            self.outside[id(array)] = (array, array.copy())
         return 0
+
+    cdef bint owns(self, object root) except -1:
+        return type(root.base) is Block and (<Block> root.base).program is self
 
     cdef int add(self, str kernel, ml_kernel entry, const ml_array *arrays, const void *settings, size_t bytes) except -1:
         cdef size_t size = self.span * sizeof(ml_array)
@@ -545,26 +550,29 @@ cdef class Program:
     def repeats(self, results) -> bool:
         """Whether a second run on the values of the first gives the same bits: in `results` (arrays), and in every array
         from outside. What was computed elsewhere than in kernels is not there in a second run, since its memory is
-        overwritten before. Either way all memory is left as the first run left it."""
-        cdef list arrays = [*results, *[array for array, _ in self.outside.values() if array.flags.writeable]]
-        cdef list first = [array.copy() for array in arrays]
-        cdef list memory = [PyBytes_FromStringAndSize(<const char *> <size_t> address, size) for address, size in self.blocks]
+        overwritten before. Either way all memory that arrays show is left as the first run left it."""
+        cdef list first = [array.copy() for array in results]
+        cdef set apart = {address for addresses in self.waiting.values() for address in addresses}
+        apart.update([array.ctypes.data for array in results if array.size == _root(array).size])   # (copied whole)
+        cdef list memory = [(address, PyBytes_FromStringAndSize(<const char *> <size_t> address, size))
+                            for address, size in self.blocks if address not in apart]
+        cdef list outside = [pair for pair in self.outside.values() if pair[0].flags.writeable]
         for address, size in self.blocks:
             memset(<void *> <size_t> address, 0xff, size)
         for array in results:               # (if NumPy has made one: no kernel will write it)
-            array[...] = np.frombuffer(array.itemsize * b"\xff", array.dtype)[0]
-        for array, before in self.outside.values():
-            if array.flags.writeable:
-                np.copyto(array, before)
-        self.outside = {key: (array, None) for key, (array, _) in self.outside.items()}     # (copies are large)
+            if not self.reads(array):
+                array[...] = np.frombuffer(array.itemsize * b"\xff", array.dtype)[0]
+        for array, other in outside:
+            _swap(array, other)             # the values before; `other` are those after the first run
+        self.outside = {key: (array, None) for key, (array, _) in self.outside.items()}
         try:
             self.run()
-            same = all([array.tobytes() == before.tobytes() for array, before in zip(arrays, first)])
+            same = all([_same(array, other) for array, other in [*zip(results, first), *outside]])
         finally:
-            for (address, size), saved in zip(self.blocks, memory):
-                memcpy(<void *> <size_t> address, <const char *> saved, size)
-            for array, before in zip(arrays, first):
-                np.copyto(array, before)
+            for address, saved in memory:
+                memcpy(<void *> <size_t> address, <const char *> saved, len(saved))
+            for array, other in [*zip(results, first), *outside]:
+                np.copyto(array, other)
         return same
 
     def __len__(self):
@@ -593,6 +601,18 @@ def _root(array):
     while type(array.base) is np.ndarray:
         array = array.base
     return array
+
+
+def _swap(a, b):
+    """Exchange the values of two arrays."""
+    held = a.copy()
+    np.copyto(a, b)
+    np.copyto(b, held)
+
+
+def _same(a, b) -> bool:
+    """Have two arrays the same bits?"""
+    return a.tobytes() == b.tobytes()
 
 
 cdef int note_array(object array, int number) except -1:
