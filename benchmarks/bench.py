@@ -6,7 +6,7 @@ printed last, and what may be claimed. It is against the faster of PyTorch eager
 only minilayer's times are shown. Memory is the growth of the peak resident size while stepping, the largest of all rounds.
 
     python benchmarks/bench.py                      all rows
-    python benchmarks/bench.py lenet gemm           rows whose names begin so
+    python benchmarks/bench.py lenet gemm           rows whose names begin so (kernels.py has the kernels')
     python benchmarks/bench.py --compare FILE       and what got slower than in a file that --json wrote
 """
 import argparse
@@ -17,6 +17,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from workloads import WORKLOADS, YARDSTICK
@@ -63,12 +64,31 @@ def row_of(name, options):
     return runs
 
 
+def rate(workload, ms):
+    """GFLOP/s or GB/s, where the row has a count."""
+    if hasattr(workload, "flops"):
+        return f" {workload.flops / ms / 1e6:.0f} GF/s"
+    return f" {workload.bytes / ms / 1e6:.1f} GB/s" if hasattr(workload, "bytes") else ""
+
+
+def peaks(threads):
+    """What peak.c finds this machine to reach: (GFLOP/s, GB/s), or None without a compiler."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = str(Path(folder) / "peak")
+        try:
+            subprocess.run(["cc", "-O3", "-march=native", "-ffp-contract=fast", str(HERE / "peak.c"), "-o", program, "-lpthread"],
+                           check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        done = subprocess.run([program, str(threads)], check=True, capture_output=True, text=True)
+        return tuple(map(float, done.stdout.split()))
+
+
 def line_of(name, runs):
     """A row as text: the times of its worst run, and the worst ratios."""
     worst = min(runs, key=lambda r: ratio(r, "minilayer") or -r["minilayer"]["ms"])
     text = f"{name:<20}" + "".join(f" {side} {found['ms']:.3f} ms" + (
-        f" {WORKLOADS[name].flops / found['ms'] / 1e6:.0f} GF/s" if hasattr(WORKLOADS[name], "flops") else "")
-        for side, found in worst.items())
+        rate(WORKLOADS[name], found["ms"])) for side, found in worst.items())
     for ours in OURS:
         ratios = [ratio(r, ours) for r in runs]
         if None not in ratios:
@@ -94,7 +114,9 @@ def main():
         parser.error(f"no row begins with {' or '.join(options.rows)}; the rows: {', '.join(WORKLOADS)}")
     if importlib.util.find_spec("torch") is None:
         print("PyTorch is not installed here: minilayer's times alone (pip install torch==2.13.0 to compare)")
-    print(f"{platform.machine()}, {options.threads} threads, {options.runs} runs of {options.rounds} rounds")
+    peak = peaks(options.threads)
+    print(f"{platform.machine()}, {options.threads} threads, {options.runs} runs of {options.rounds} rounds"
+          + (f"; at most {peak[0]:.0f} GF/s and {peak[1]:.1f} GB/s" if peak else ""))
     rows = {}
     for name in names:
         rows[name] = row_of(name, options)
@@ -104,8 +126,8 @@ def main():
         if len(worst) == len(YARDSTICK):
             print(f"geometric mean of the worst ratios, {ours}: {statistics.geometric_mean(worst):.2f}")
     if options.json:
-        options.json.write_text(json.dumps({"machine": platform.machine(), "threads": options.threads, "rows": rows},
-                                           indent=1) + "\n")
+        figures = {"machine": platform.machine(), "threads": options.threads, "peak": peak, "rows": rows}
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
     if options.compare:
         compare(rows, json.loads(options.compare.read_text())["rows"])
 

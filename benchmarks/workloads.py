@@ -15,6 +15,7 @@ import sys
 import time
 
 import numpy as np
+from kernels import KERNELS
 
 
 class Library:
@@ -26,7 +27,7 @@ class Library:
             import torch
             torch.set_num_threads(threads)
             self.nn, self.optim, self.F = torch.nn, torch.optim, torch.nn.functional
-            self.tensor = torch.from_numpy
+            self.tensor, self.grad, self.no_grad = torch.from_numpy, torch.autograd.grad, torch.no_grad
             self.model = torch.compile if side == "torch.compile" else lambda model: model
             self.step = lambda step: step
             torch.manual_seed(0)
@@ -34,7 +35,7 @@ class Library:
             import minilayer
             minilayer.set_num_threads(threads)
             self.nn, self.optim, self.F = minilayer.layers, minilayer.optim, minilayer.functional
-            self.tensor = minilayer.from_numpy
+            self.tensor, self.grad, self.no_grad = minilayer.from_numpy, minilayer.grad, minilayer.no_grad
             self.model = lambda model: model
             self.step = minilayer.compile if side == "captured" else lambda step: step
             minilayer.manual_seed(0)
@@ -184,23 +185,9 @@ def chain1000(lib):
     return step
 
 
-def gemm(m, n, k):
-    """(m, k) @ (k, n) in float32."""
-    def workload(lib):
-        rng = np.random.default_rng(0)
-        a = lib.tensor(rng.standard_normal((m, k), dtype=np.float32))
-        b = lib.tensor(rng.standard_normal((k, n), dtype=np.float32))
-        return lambda: a @ b
-    workload.__doc__ = f"({m}, {k}) @ ({k}, {n}) in float32."
-    workload.flops = 2 * m * n * k
-    return workload
-
-
-GEMM_SIZES = [(64, 64, 64), (128, 128, 128), (256, 256, 256), (512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048),
-              (2048, 384, 128), (2048, 65, 256), (32, 1024, 320)]
 YARDSTICK = {"mlp_small": mlp_small, "mlp_big": mlp_big, "lenet": lenet, "resnet8": resnet8, "lstm": recurrent("LSTM"),
              "gru": recurrent("GRU"), "gpt": gpt, "chain1000": chain1000}
-WORKLOADS = YARDSTICK | {f"gemm_{m}x{n}x{k}": gemm(m, n, k) for m, n, k in GEMM_SIZES}
+WORKLOADS = YARDSTICK | KERNELS
 
 
 def mlp_small_in_jax(threads):

@@ -11,7 +11,8 @@
 The first call with arguments of some shapes runs as it stands: optimizers make their state then. The second is written
 down while it runs, kernel by kernel with its arrays (`_ext/runtime.pyx`, Program). Every later call copies its arguments
 to where those of the second lay and runs these kernels again: the same bits, and nothing of Python but what changes from
-step to step, the learning rates and step counts of optimizers and the positions of random streams.
+step to step, the learning rates and step counts of optimizers and the positions of random streams. Where relu alone
+reads what a product or convolution wrote, that kernel does both in one pass.
 
 What a step does beside kernels therefore happens in the first two calls only. Where that would matter - a value read by
 `.item()`, a hook, a schedule's step - the function is called as it stands from then on, with a warning that says why.
@@ -192,6 +193,8 @@ class Captured:
         finally:
             self.program.end()
             state.observer = None
+        if self.obstacle is None:
+            self.split -= sum([number < self.split for number in self.program.fuse()])
         if self.obstacle is None and not self.program.repeats([*self.results, *[x for x in self.gradients if x is not None],
                                                                *[g.array for _, _, g in self.world.gradients if g is not None]]):
             self.obstacle = "something that is not done by minilayer's kernels, or NumPy calls on the memory of tensors"

@@ -572,6 +572,46 @@ def test_memory_is_that_of_the_function():
     assert len(program_of(compiled)) == 50 and program_of(compiled).bytes <= 3 * 40_000 + 4096
 
 
+def kernels_of(compiled):
+    """The names of its program's kernels."""
+    return [line.split("(")[0].split()[1] for line in str(program_of(compiled)).splitlines()]
+
+
+def test_relu_is_done_where_its_input_is_written():
+    """One pass for a product or convolution and relu, with the same bits, there and back; not where something else reads
+    what stands between them."""
+    ml.manual_seed(0)
+    model = ml.Sequential(ml.Conv2d(1, 3, 3), ml.ReLU(), ml.Flatten(), ml.Linear(27, 8), ml.ReLU(), ml.Linear(8, 2))
+    compiled = ml.compile(model)
+    for _ in range(4):
+        x = ml.randn(2, 1, 5, 5)
+        found = []
+        for f in (model, compiled):
+            model.zero_grad()
+            y = f(x)
+            y.sum().backward()
+            found.append([y.detach().numpy(), *[p.grad.numpy().copy() for p in model.parameters()]])
+        check_same(found[1], found[0])
+    assert kernels_of(compiled)[:3] == ["conv2d", "linear", "linear"] and "relu" not in kernels_of(compiled)
+    first, second = ml.Linear(4, 4), ml.Linear(4, 4)
+    apart = {
+        "returned": lambda x: (lambda h: (h, h.relu()))(first(x)),
+        "read again": lambda x: (lambda h: h.relu() + h)(first(x)),
+        "of another shape": lambda x: (lambda h: h.T.relu())(first(x)),
+        "a part": lambda x: first(x)[:, :2].relu(),
+        "done before": lambda x: ml.functional.linear(x, second.weight, None).relu().relu(),
+        "in place": lambda x: first(x).relu_(),
+    }
+    for name, f in apart.items():
+        compiled = ml.compile(f)
+        for i in range(4):
+            x = ml.randn(4, 4)
+            with ml.no_grad():
+                for a, b in zip(flat(compiled(x)), flat(f(x)), strict=True):
+                    assert same_bits(a.numpy(), b.numpy()), name
+        assert "relu" in kernels_of(compiled), name
+
+
 def test_listing_reads_as_a_program():
     f = ml.compile(lambda x: (x * 2).sum())
     for _ in range(2):

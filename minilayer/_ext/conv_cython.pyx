@@ -6,6 +6,8 @@ Differs from the reference in rounding only; arrays must be in C order. Results 
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
+from minilayer._ext.runtime import register_epilogue
+
 from minilayer._ext.runtime cimport describe, launch, ml_array, ml_kernel, ml_runtime, runtime
 
 cnp.import_array()
@@ -31,6 +33,9 @@ cdef extern from "c/conv.h":
 cdef const conv_kernels *K = conv_select(runtime())
 
 ACTIVATIONS = (None, "relu")
+cdef conv_settings _form
+for _name in ("conv2d", "conv3d"):
+    register_epilogue(_name, 3, <char *> &_form.activation - <char *> &_form, ML_CONV_RELU)
 
 
 cdef int fill2(conv_settings *s, stride, padding, dilation, int64_t groups) except -1:

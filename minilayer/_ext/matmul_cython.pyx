@@ -6,6 +6,8 @@ processor has it. Results do not depend on the number of threads.
 """
 cimport numpy as cnp
 
+from minilayer._ext.runtime import register_epilogue
+
 from minilayer._ext.runtime cimport describe, launch, ml_array, ml_kernel, ml_runtime, runtime
 
 cnp.import_array()
@@ -25,6 +27,8 @@ cdef extern from "c/matmul.h":
 cdef const matmul_kernels *K = matmul_select(runtime())
 
 ACTIVATIONS = (None, "relu")
+cdef matmul_settings _form
+register_epilogue("linear", 3, <char *> &_form.activation - <char *> &_form, ML_LINEAR_RELU)
 
 
 def matmul(a, b, y, *, bint accumulate=False):

@@ -21,6 +21,9 @@ from libc.string cimport memcpy, memset
 
 cnp.import_array()
 
+cdef extern from "c/ml.h":
+    bint ml_contiguous(const ml_array *a) noexcept nogil
+
 cdef extern from "c/threads.h":
     ml_runtime ml_the_runtime
     int ml_get_num_threads() noexcept nogil
@@ -376,6 +379,14 @@ cdef struct ml_step:
     int count
     const void *settings
 
+_epilogues: dict = {}           # kernel -> (which array it writes, where in its settings the activation stands, relu's number)
+
+
+def register_epilogue(str kernel, int output, size_t place, int relu):
+    """Say that a kernel can do relu to what it writes: by the int at `place` in its settings, 0 without."""
+    _epilogues[kernel] = (output, place, relu)
+
+
 cdef Program recorded = None    # what the thread of recorded.thread is writing down
 
 
@@ -422,6 +433,7 @@ cdef class Program:
     cdef list names, blocks
     cdef int span
     cdef dict waiting, outside
+    cdef dict ended                 # address -> how many kernels had run whenever an array there was let go
     cdef unsigned long thread
     cdef object handler, handler_before
     cdef readonly size_t bytes      # of its memory
@@ -433,7 +445,7 @@ cdef class Program:
     def __cinit__(self):
         self.names, self.blocks, self.holds, self.before, self.after = [], [], [], [], []
         self.numbers = []
-        self.waiting, self.outside = {}, {}
+        self.waiting, self.outside, self.ended = {}, {}, {}
 
     def __dealloc__(self):
         cdef Py_ssize_t i
@@ -461,6 +473,8 @@ cdef class Program:
     cdef int give_back(self, void *data, size_t bytes) except -1:
         if self.waiting is not None:        # (None: the interpreter is ending)
             self.waiting.setdefault(bytes, []).append(<size_t> data)
+            if recorded is self:
+                self.ended.setdefault(<size_t> data, []).append(self.count)
         return 0
 
     cdef int met(self, object array) except -1:
@@ -529,6 +543,41 @@ cdef class Program:
             recorded = None
             PyDataMem_SetHandler(self.handler_before)
 
+    def fuse(self) -> list:
+        """Let kernels that can do relu in the same pass do so, where nothing else reads what they wrote. Returns the numbers
+        of the kernels that are gone."""
+        cdef list gone = []
+        cdef Py_ssize_t i, kept = 0
+        cdef ml_step *step
+        cdef ml_step *following
+        cdef ml_array *y
+        for i in range(self.count):
+            step = &self.steps[kept]
+            step[0] = self.steps[i]
+            self.names[kept] = self.names[i]
+            kept += 1
+            if i == 0 or self.names[i] != "relu" or kept < 2 or self.names[kept - 2] not in _epilogues:
+                continue
+            output, place, relu = _epilogues[self.names[kept - 2]]
+            following = step
+            step = &self.steps[kept - 2]
+            y = &step.arrays[<int> output]
+            activation = <int *> (<char *> step.settings + <size_t> place)
+            # read by this relu alone: let go before another kernel ran
+            last = min([n for n in self.ended.get(<size_t> y.data, ()) if n > i - 1], default=self.count + 1)
+            if (following.arrays[0].data == y.data and following.arrays[0].size == y.size == following.arrays[1].size
+                    and ml_contiguous(y) and ml_contiguous(&following.arrays[0]) and ml_contiguous(&following.arrays[1])
+                    and activation[0] == 0 and last == i + 1
+                    and not any([overlaps(&step.arrays[k], &following.arrays[1]) for k in range(step.count)])):
+                y.data = following.arrays[1].data
+                activation[0] = relu
+                free(following.arrays)
+                kept -= 1
+                gone.append(i)
+        self.count = kept
+        del self.names[kept:]
+        return gone
+
     def run(self, Py_ssize_t first=0, Py_ssize_t last=-1):
         """Run the kernels again, or those from number `first` to before `last`."""
         cdef Py_ssize_t i, end = self.count if last < 0 else last
@@ -594,6 +643,29 @@ cdef class Program:
                 words.append(f"%{place} {DTYPE_NAMES[a.dtype]}[{', '.join([str(a.shape[d]) for d in range(a.ndim)])}]")
             lines.append(f"{i:>5}  {self.names[i]}({', '.join(words)})")
         return "\n".join(lines)
+
+
+cdef bint overlaps(const ml_array *a, const ml_array *b) noexcept:
+    """Might two arrays share memory? (By the ends of theirs.)"""
+    cdef const char *a_low = a.data
+    cdef const char *a_high = a.data
+    cdef const char *b_low = b.data
+    cdef const char *b_high = b.data
+    reach(a, &a_low, &a_high)
+    reach(b, &b_low, &b_high)
+    return a_low < b_high and b_low < a_high
+
+
+cdef void reach(const ml_array *a, const char **low, const char **high) noexcept:
+    cdef int d
+    if a.data == NULL or a.size == 0:
+        return
+    for d in range(a.ndim):
+        if a.strides[d] < 0:
+            low[0] += (a.shape[d] - 1) * a.strides[d]
+        else:
+            high[0] += (a.shape[d] - 1) * a.strides[d]
+    high[0] += 8                    # (an item at most)
 
 
 def _root(array):
