@@ -1,6 +1,6 @@
 """Gradients of any tensor with respect to any other, asked for by name and returned instead of collected in `.grad`."""
 from minilayer import device
-from minilayer.gradients import describe, fresh
+from minilayer.gradients import collect, describe, fresh
 from minilayer.node import TensorBase, wrap
 from minilayer.state import enable_grad, no_grad, set_grad_enabled
 from minilayer.tape import Op, apply, elementwise_cost, seed, walk
@@ -48,8 +48,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     return tuple(results)
 
 
-def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False):
-    """Add the gradients of all of `tensors`, weighted by `grad_tensors`, to the `.grad` of every leaf they depend on."""
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
+    """Add the gradients of all of `tensors`, weighted by `grad_tensors`, to the `.grad` of every leaf they depend on, or
+    only of `inputs`."""
     tensors = (tensors,) if isinstance(tensors, TensorBase) else tuple(tensors)
     if grad_tensors is None or isinstance(grad_tensors, TensorBase):
         grad_tensors = (grad_tensors,) * len(tensors) if grad_tensors is None else (grad_tensors,)
@@ -60,7 +61,16 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False):
         if not isinstance(x, TensorBase):
             raise TypeError(f"backward: expected tensors, got {type(x).__name__}")
     seeds = [seed(t, g, create_graph, "backward") for t, g in zip(tensors, grad_tensors)]
-    walk(list(tensors), seeds, bool(create_graph if retain_graph is None else retain_graph), bool(create_graph))
+    keep = bool(create_graph if retain_graph is None else retain_graph)
+    if inputs is None:
+        walk(list(tensors), seeds, keep, bool(create_graph))
+        return
+    inputs = [inputs] if isinstance(inputs, TensorBase) else list(inputs)
+    if not inputs or not all(isinstance(x, TensorBase) for x in inputs):
+        raise TypeError(f"backward: expected inputs to be a tensor or some tensors, got {inputs}")
+    for x, g in zip(inputs, walk(list(tensors), seeds, keep, bool(create_graph), inputs)):
+        if g is not None:
+            collect(x, g, False)
 
 
 # ---- operations told in functions on tensors ----

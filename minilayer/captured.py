@@ -195,9 +195,9 @@ class Captured:
             state.observer = None
         if self.obstacle is None:
             self.split -= sum([number < self.split for number in self.program.fuse()])
-        if self.obstacle is None and not self.program.repeats([*self.results, *[x for x in self.gradients if x is not None],
-                                                               *[g.array for _, _, g in self.world.gradients if g is not None]]):
-            self.obstacle = "something that is not done by minilayer's kernels, or NumPy calls on the memory of tensors"
+            made = [*self.results, *self.gradients, *[g.array for _, _, g in self.world.gradients if g is not None]]
+            if not self.program.repeats([x for x in made if x is not None]):
+                self.obstacle = "something that is not done by minilayer's kernels, or NumPy calls on the memory of tensors"
         return value
 
     def _cross(self, gradients):

@@ -6,7 +6,7 @@ import numpy as np
 from minilayer import device as devices
 from minilayer import random
 from minilayer.arrays import array_from
-from minilayer.device import shape_from
+from minilayer.device import named_sizes, shape_from
 from minilayer.dtypes import as_dtype
 from minilayer.node import TensorBase
 from minilayer.ops.indexing import fitting
@@ -51,12 +51,13 @@ def as_tensor(data, dtype=None, device=None):
     return Tensor(array if device is None else devices.to_device(array, device))
 
 
-def from_dlpack(source):
-    """A tensor over the memory of any CPU object with `__dlpack__` (another library's array)."""
-    if not hasattr(source, "__dlpack__"):
-        raise TypeError(f"from_dlpack: expected an object with __dlpack__, got {type(source).__name__}; "
+def from_dlpack(ext_tensor, *, device=None, copy=None):
+    """A tensor over the memory of any CPU object with `__dlpack__` (another library's array), or a copy of it."""
+    if not hasattr(ext_tensor, "__dlpack__"):
+        raise TypeError(f"from_dlpack: expected an object with __dlpack__, got {type(ext_tensor).__name__}; "
                         "use minilayer.tensor(...)")
-    return from_numpy(np.from_dlpack(source))
+    y = from_numpy(np.from_dlpack(ext_tensor))
+    return y if device is None and not copy else y.to(device, copy=bool(copy))
 
 
 # ---- of constants, ranges and random numbers ----
@@ -95,16 +96,9 @@ def _ours(values, dtype):
 _HOST = np.empty(0, np.float32)
 
 
-def _sizes(name, sizes, size):
-    """The sizes given one by one or as one sequence, or as `size=`."""
-    if size is not None and sizes:
-        raise TypeError(f"{name}: expected sizes once, got {sizes} and size={size}")
-    return sizes if size is None else (tuple(size) if isinstance(size, (tuple, list)) else (size,),)
-
-
 def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of unset values (float32 unless given)."""
-    size = _sizes("empty", sizes, size)
+    size = named_sizes("empty", "size", sizes, size)
     return _made(_on_cpu(shape_from("empty", size), dtype), requires_grad, device)
 
 
@@ -122,13 +116,13 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
 
 def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of zeros (float32 unless given)."""
-    shape = shape_from("zeros", _sizes("zeros", sizes, size))
+    shape = shape_from("zeros", named_sizes("zeros", "size", sizes, size))
     return full(shape, 0, dtype=dtype or "float32", device=device, requires_grad=requires_grad)
 
 
 def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of ones (float32 unless given)."""
-    shape = shape_from("ones", _sizes("ones", sizes, size))
+    shape = shape_from("ones", named_sizes("ones", "size", sizes, size))
     return full(shape, 1, dtype=dtype or "float32", device=device, requires_grad=requires_grad)
 
 
@@ -146,10 +140,11 @@ def ones_like(input, *, dtype=None, device=None, requires_grad=False):
     return _made(devices.full(input.shape, 1, dtype, input.array), requires_grad, device)
 
 
-def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
-    """The numbers start, start + step, ... below end (int64 for integers, else float32)."""
+def arange(start=None, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
+    """The numbers start, start + step, ... below end (int64 for integers, else float32); start is 0 where it is left out."""
     if end is None:
-        start, end = 0, start
+        start, end = None, start
+    start = 0 if start is None else start
     _check_numbers("arange", start, end, step)
     if step == 0:
         raise ValueError("arange: expected a step other than 0, got 0")
@@ -224,14 +219,16 @@ def _triangle_places(name, row, col, offset, dtype, device, upper):
 
 def rand(*sizes, size=None, generator=None, rng=None, dtype=None, device=None, requires_grad=False):
     """Numbers from U(0, 1). (`generator` is PyTorch's name for rng.)"""
-    return _made(random.uniform(shape_from("rand", _sizes("rand", sizes, size)), 0.0, 1.0, as_dtype(dtype or "float32"),
-                                generator or rng), requires_grad, device)
+    shape = shape_from("rand", named_sizes("rand", "size", sizes, size))
+    array = random.uniform(shape, 0.0, 1.0, as_dtype(dtype or "float32"), generator or rng)
+    return _made(array, requires_grad, device)
 
 
 def randn(*sizes, size=None, generator=None, rng=None, dtype=None, device=None, requires_grad=False):
     """Numbers from N(0, 1)."""
-    return _made(random.normal(shape_from("randn", _sizes("randn", sizes, size)), 0.0, 1.0, as_dtype(dtype or "float32"),
-                               generator or rng), requires_grad, device)
+    shape = shape_from("randn", named_sizes("randn", "size", sizes, size))
+    array = random.normal(shape, 0.0, 1.0, as_dtype(dtype or "float32"), generator or rng)
+    return _made(array, requires_grad, device)
 
 
 def randint(low, high=None, size=(), *, generator=None, rng=None, dtype=None, device=None, requires_grad=False):
@@ -276,4 +273,7 @@ def numel(input):
     return input.numel()
 
 
-asarray = as_tensor
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """`obj` as a tensor, without a copy where none is needed (copy=True: with one)."""
+    y = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device)
+    return y.requires_grad_() if requires_grad else y

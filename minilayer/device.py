@@ -305,4 +305,13 @@ def numpy_names(name, dim, axis, keepdim, keepdims, default=None):
     return dim if axis is None else axis_as_dim(name, dim, axis, default), keepdim
 
 
+def named_sizes(name, what, sizes, named) -> tuple:
+    """Sizes given one by one or as one sequence, or as PyTorch's keyword `what` for them."""
+    if named is None:
+        return sizes
+    if sizes:
+        raise TypeError(f"{name}: expected {what} once, got {sizes} and {what}={named}")
+    return tuple(named) if isinstance(named, (tuple, list)) else (named,)
+
+
 sys.modules[__name__].__class__ = _Callable

@@ -1,7 +1,8 @@
 """Starting values for parameters, in place: PyTorch's names, arguments and formulas.
 
 Each function writes into a tensor's memory and returns the tensor. Numbers are always drawn on the host, so that a
-seed gives the same starting point on every device; `rng` is a `minilayer.Generator` (default: the global one).
+seed gives the same starting point on every device; `rng`, or PyTorch's name for it, `generator`, is a
+`minilayer.Generator` (default: the global one).
 
 fan_in is the number of inputs that one output sums over: weight.shape[1] times the kernel's size; fan_out is
 weight.shape[0] times it.
@@ -27,23 +28,23 @@ def _write(tensor, array):
         return tensor.copy_(from_numpy(np.asarray(array)))
 
 
-def uniform_(tensor, a=0.0, b=1.0, rng=None):
+def uniform_(tensor, a=0.0, b=1.0, generator=None, rng=None):
     """Values from U(a, b)."""
     _check(tensor, "uniform_")
     if not a <= b:
         raise ValueError(f"init.uniform_: expected a <= b, got {a} and {b}")
-    return _write(tensor, random.uniform(tensor.shape, a, b, tensor.dtype, rng))
+    return _write(tensor, random.uniform(tensor.shape, a, b, tensor.dtype, generator or rng))
 
 
-def normal_(tensor, mean=0.0, std=1.0, rng=None):
+def normal_(tensor, mean=0.0, std=1.0, generator=None, rng=None):
     """Values from N(mean, std^2)."""
     _check(tensor, "normal_")
     if std < 0:
         raise ValueError(f"init.normal_: expected std >= 0, got {std}")
-    return _write(tensor, random.normal(tensor.shape, mean, std, tensor.dtype, rng))
+    return _write(tensor, random.normal(tensor.shape, mean, std, tensor.dtype, generator or rng))
 
 
-def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, rng=None):
+def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None, rng=None):
     """Values from N(mean, std^2) kept within [a, b] (absolute bounds, not in units of std), by drawing again."""
     _check(tensor, "trunc_normal_")
     if std <= 0:
@@ -57,7 +58,7 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, rng=None):
     count = math.prod(tensor.shape)
     values = np.empty(0, tensor.dtype)
     while values.size < count:
-        more = random.normal((count,), mean, std, tensor.dtype, rng)
+        more = random.normal((count,), mean, std, tensor.dtype, generator or rng)
         values = np.concatenate([values, more[(more >= a) & (more <= b)]])
     return _write(tensor, values[:count].reshape(tensor.shape))
 
@@ -128,39 +129,39 @@ def _kaiming_std(tensor, a, mode, nonlinearity, name):
     return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))
 
 
-def xavier_uniform_(tensor, gain=1.0, rng=None):
+def xavier_uniform_(tensor, gain=1.0, generator=None, rng=None):
     """U(-b, b), b = gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
     _check(tensor, "xavier_uniform_")
     bound = gain * math.sqrt(6.0 / max(sum(_fans(tensor, "xavier_uniform_")), 1))
-    return uniform_(tensor, -bound, bound, rng)
+    return uniform_(tensor, -bound, bound, generator or rng)
 
 
-def xavier_normal_(tensor, gain=1.0, rng=None):
+def xavier_normal_(tensor, gain=1.0, generator=None, rng=None):
     """N(0, std^2), std = gain sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
     _check(tensor, "xavier_normal_")
-    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(sum(_fans(tensor, "xavier_normal_")), 1)), rng)
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(sum(_fans(tensor, "xavier_normal_")), 1)), generator or rng)
 
 
-def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", rng=None):
+def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None, rng=None):
     """U(-b, b), b = gain sqrt(3 / fan) (He et al., 2015); `a` is the slope that leaky_relu's gain is taken for."""
     _check(tensor, "kaiming_uniform_")
     bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity, "kaiming_uniform_")
-    return uniform_(tensor, -bound, bound, rng)
+    return uniform_(tensor, -bound, bound, generator or rng)
 
 
-def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", rng=None):
+def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None, rng=None):
     """N(0, std^2), std = gain / sqrt(fan) (He et al., 2015)."""
     _check(tensor, "kaiming_normal_")
-    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity, "kaiming_normal_"), rng)
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity, "kaiming_normal_"), generator or rng)
 
 
-def orthogonal_(tensor, gain=1.0, rng=None):
+def orthogonal_(tensor, gain=1.0, generator=None, rng=None):
     """Rows (or columns, if fewer) that are orthogonal and of length `gain` (Saxe et al., 2014)."""
     _check(tensor, "orthogonal_")
     if tensor.ndim < 2:
         raise ValueError(f"init.orthogonal_: expected at least 2 dimensions, got shape {tensor.shape}")
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
-    flat = random.normal((max(rows, columns), min(rows, columns)), 0.0, 1.0, np.float64, rng)
+    flat = random.normal((max(rows, columns), min(rows, columns)), 0.0, 1.0, np.float64, generator or rng)
     q, r = np.linalg.qr(flat)
     q = q * np.sign(np.diag(r))
     return _write(tensor, (gain * (q.T if rows < columns else q)).reshape(tensor.shape).astype(tensor.dtype))
@@ -183,7 +184,7 @@ def dirac_(tensor, groups=1):
     return _write(tensor, values)
 
 
-def sparse_(tensor, sparsity, std=0.01, rng=None):
+def sparse_(tensor, sparsity, std=0.01, generator=None, rng=None):
     """A matrix of N(0, std^2) with a part `sparsity` of each column, at random places, set to 0 (Martens, 2010)."""
     _check(tensor, "sparse_")
     if tensor.ndim != 2:
@@ -191,8 +192,8 @@ def sparse_(tensor, sparsity, std=0.01, rng=None):
     if not 0 <= sparsity <= 1:
         raise ValueError(f"init.sparse_: expected sparsity in [0, 1], got {sparsity}")
     rows, columns = tensor.shape
-    values = random.normal(tensor.shape, 0.0, std, tensor.dtype, rng)
+    values = random.normal(tensor.shape, 0.0, std, tensor.dtype, generator or rng)
     zeros = math.ceil(sparsity * rows)
     for column in range(columns):
-        values[random.permutation(rows, rng)[:zeros], column] = 0
+        values[random.permutation(rows, generator or rng)[:zeros], column] = 0
     return _write(tensor, values)

@@ -6,7 +6,7 @@ classes) and ops/ctc.py (over alignments).
 import math
 
 from minilayer.creation import arange, zeros_like
-from minilayer.device import broadcast_shapes, normalize_axis
+from minilayer.device import axis_as_dim, broadcast_shapes, normalize_axis, numpy_names
 from minilayer.dtypes import int64, result_type
 from minilayer.node import TensorBase
 from minilayer.ops.activation import logsigmoid
@@ -214,9 +214,11 @@ def multilabel_soft_margin_loss(input, target, weight=None, reduction="mean"):
 
 # ---- distances ----
 
-def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
+def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False, *, keepdims=None):
     """The p-norm of x1 - x2 + eps along the last axis; shapes broadcast."""
     name = "pairwise_distance"
+    if keepdims is not None:
+        keepdim = numpy_names(name, None, None, keepdim, keepdims)[1]
     _tensors(name, x1=x1, x2=x2)
     difference = x1 - x2
     _float(name, difference)
@@ -393,8 +395,8 @@ def linear_cross_entropy(input, linear_weight, target, *, linear_bias=None, weig
     if input.ndim not in (1, 2):
         raise ValueError(f"{name}: expected an input (N, in) or (in,), got {input.shape}")
     if linear_weight.ndim < 2 or input.shape[-1] != linear_weight.shape[-1]:
-        raise ValueError(f"{name}: expected a linear_weight (C, ..., in) with in = {input.shape[-1]} as the input's last axis, got "
-                         f"{linear_weight.shape}")
+        raise ValueError(f"{name}: expected a linear_weight (C, ..., in) with in = {input.shape[-1]} as the input's last axis, "
+                         f"got {linear_weight.shape}")
     C, *places, features = linear_weight.shape
     if linear_bias is not None and (not isinstance(linear_bias, TensorBase) or linear_bias.shape != (C, *places)):
         raise ValueError(f"{name}: expected a linear_bias of shape {(C, *places)}, got "

@@ -90,7 +90,7 @@ def zero_(x):
 
 # ---- types, and tensors of the same type ----
 
-def type(x, dtype=None):
+def type(x, dtype=None, non_blocking=False):
     """x with another dtype; without one, its dtype's name."""
     return str(x.array.dtype) if dtype is None else x.to(dtype)
 
@@ -110,9 +110,12 @@ def element_size(x):
     return x.array.dtype.itemsize
 
 
-def stride(x):
-    """Steps between neighbours along each axis, in elements."""
-    return tuple([s // x.array.dtype.itemsize for s in x.array.strides])
+def stride(x, dim=None, *, axis=None):
+    """Steps between neighbours along each axis, or along one, in elements."""
+    if axis is not None:
+        dim = devices.axis_as_dim("stride", dim, axis)
+    steps = tuple([s // x.array.dtype.itemsize for s in x.array.strides])
+    return steps if dim is None else steps[devices.normalize_axis("stride", dim, x.array.ndim)]
 
 
 def cpu(x):
@@ -120,9 +123,9 @@ def cpu(x):
     return x.to("cpu")
 
 
-def cuda(x):
+def cuda(x, device=None, non_blocking=False):
     """x on the GPU."""
-    return x.to("cuda")
+    return x.to("cuda" if device is None else device)
 
 
 def tolist(x):
@@ -130,9 +133,11 @@ def tolist(x):
     return devices.read(x.array).tolist()
 
 
-def numpy(x):
-    """Its memory as an ndarray (CPU tensors without a gradient; `.detach()` first otherwise). Writes through it are not
-    seen by the tape."""
+def numpy(x, *, force=False):
+    """Its memory as an ndarray (CPU tensors without a gradient; `.detach()` first otherwise, or force=True, which also
+    copies from a GPU). Writes through it are not seen by the tape."""
+    if force:
+        x = x.detach().cpu()
     if x.requires_grad:
         raise RuntimeError("numpy: this tensor requires a gradient, which NumPy would lose; use .detach().numpy()")
     if devices.device_of(x.array) != "cpu":
@@ -175,6 +180,11 @@ def _become(name, x, view):
         raise RuntimeError(f"{name}: a tensor that requires a gradient cannot change its shape in place; use {name[:-1]}")
     x.data = view
     return x
+
+
+def split(x, split_size, dim=0):
+    """x in neighbouring views along `dim`: of one size each (the last may be smaller), or of the sizes in a list."""
+    return shape.split(x, split_size, dim)
 
 
 def unsqueeze_(x, dim=None, *, axis=None):

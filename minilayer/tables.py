@@ -3,6 +3,7 @@ from minilayer._ext.dispatch import family
 from minilayer.device import cast, contiguous
 from minilayer.dtypes import int64
 from minilayer.node import TensorBase
+from minilayer.promotion import real
 
 kernels = family("embedding")
 
@@ -38,9 +39,7 @@ def refuse_sparse(name, sparse):
 
 def renorm(name, index, weight, max_norm, norm_type):
     """Shorten the rows of the table that are asked for and longer than max_norm, in place."""
-    for what, value in (("max_norm", max_norm), ("norm_type", norm_type)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise TypeError(f"{name}: expected {what} to be a number, got {value!r}")
+    max_norm, norm_type = real(name, "max_norm", max_norm), real(name, "norm_type", norm_type)
     if not norm_type > 0:
         raise ValueError(f"{name}: expected norm_type above 0, got {norm_type}")
     for t in (index, weight):
@@ -48,7 +47,7 @@ def renorm(name, index, weight, max_norm, norm_type):
             raise TypeError(f"{name}: expected tensors, got {type(t).__name__}; make it one with minilayer.tensor(...)")
     flat = contiguous(check_table(name, index.array, weight.array)).reshape((-1,))
     table = contiguous(weight.array)
-    kernels.on(table).embedding_renorm(table, flat, max_norm=float(max_norm), norm_type=float(norm_type))
+    kernels.on(table).embedding_renorm(table, flat, max_norm=max_norm, norm_type=norm_type)
     if table is not weight.array:
         family("indexing").on(table).copy(table, weight.array)
     weight.mark_written(f"{name} with max_norm")

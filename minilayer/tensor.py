@@ -13,7 +13,7 @@ import cython
 import numpy as np
 
 from minilayer import device as devices
-from minilayer import tape
+from minilayer import autograd, tape
 from minilayer.arrays import array_from
 from minilayer.dtypes import as_dtype, boolean, float32, float64, int32, int64, uint8
 from minilayer.inplace import apply_inplace
@@ -102,8 +102,9 @@ class Tensor(TensorBase):
     def dim(self):
         return self.array.ndim
 
-    def size(self, dim=None):
+    def size(self, dim=None, *, axis=None):
         """Its shape, or the size of one axis."""
+        dim = axis if dim is None else dim
         return self.array.shape if dim is None else self.array.shape[devices.normalize_axis("size", dim, self.array.ndim)]
 
     def numel(self):
@@ -224,14 +225,16 @@ class Tensor(TensorBase):
         """This tensor where it lies in C order, else a copy that does."""
         return self if devices.is_contiguous(self.array) else indexing.clone(self)
 
-    def to(self, *args, dtype=None, device=None):
-        """This tensor with another dtype, on another device, or both: `to(dtype)`, `to("cuda")`, `to(other)`."""
+    def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False):
+        """This tensor with another dtype, on another device, or both: `to(dtype)`, `to("cuda")`, `to(other)`. A new one in
+        any case with `copy=True`. (Copies always wait, also with PyTorch's `non_blocking`; both may follow by position.)"""
+        copy = copy or [a for a in args if isinstance(a, bool)][1:] == [True]
         for a in args:
             if isinstance(a, TensorBase):
                 device, dtype = a.device, a.dtype
             elif isinstance(a, str) and a.partition(":")[0] in ("cpu", "cuda"):
                 device = a
-            elif a is not None:
+            elif a is not None and not isinstance(a, bool):
                 if isinstance(a, str) and not hasattr(np, a):
                     device = a          # a registered device, or the error that names the known ones
                 else:
@@ -239,7 +242,7 @@ class Tensor(TensorBase):
         result = self if dtype is None else cast(self, as_dtype(dtype))
         if device is not None and str(device).partition(":")[0] != result.device:
             result = indexing.to_device(result, device)
-        return result
+        return indexing.clone(self) if copy and result is self else result
 
     def float(self):
         return cast(self, float32)
@@ -298,12 +301,15 @@ class Tensor(TensorBase):
         """The recorded operation that made this tensor, or None."""
         return self.node if self.requires_grad else None
 
-    def backward(self, gradient=None, retain_graph=None, create_graph=False):
+    def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
         """Add d self / d leaf to the `.grad` of every leaf that self depends on.
 
         `gradient` weights the elements of self (required unless it has just one). `retain_graph=True` keeps the saved
-        values for another pass; `create_graph=True` makes the gradients differentiable themselves.
+        values for another pass; `create_graph=True` makes the gradients differentiable themselves. With `inputs`, tensors,
+        only theirs are added to.
         """
+        if inputs is not None:
+            return autograd.backward(self, gradient, retain_graph, create_graph, inputs)
         tape.backward(self, gradient, retain_graph, create_graph)
 
     @property
@@ -431,11 +437,11 @@ class Tensor(TensorBase):
     def mul_(self, other):
         return apply_inplace(_MUL, self, other)
 
-    def div_(self, other):
-        return apply_inplace(_DIV, self, other)
+    def div_(self, other, *, rounding_mode=None):
+        return apply_inplace(arithmetic.division(rounding_mode, "div_"), self, other)
 
-    def pow_(self, other):
-        return apply_inplace(_POW, self, other)
+    def pow_(self, exponent):
+        return apply_inplace(_POW, self, exponent)
 
     def __iadd__(self, other):
         return apply_inplace(_ADD, self, other) if _operand(other) else NotImplemented
@@ -508,7 +514,7 @@ class Tensor(TensorBase):
     from minilayer.ops.special import tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, arcsin, arccos, arctan
     from minilayer.ops.special import exp2, log2, log10, erfc, erfinv, lgamma, digamma, logit, sinc, deg2rad, rad2deg
     from minilayer.ops.special import frac, sgn, signbit, nan_to_num, isposinf, isneginf, clamp_min, clamp_max
-    from minilayer.ops.special import fmod, atan2, arctan2, hypot, logaddexp, copysign, fmax, fmin, xlogy, heaviside
+    from minilayer.ops.special import fmod, atan2, arctan2, hypot, logaddexp, logaddexp2, copysign, fmax, fmin, xlogy, heaviside
     from minilayer.ops.softmax import softmax, log_softmax
     absolute, negative, clip, fix = abs, neg, clamp, trunc
 
@@ -516,7 +522,7 @@ class Tensor(TensorBase):
     from minilayer.ops.reduce import max, min, amax, amin, aminmax, argmax, argmin, any, all, cumsum, diff, cov, corrcoef
     from minilayer.ops.scan import cumprod, cummax, cummin, logcumsumexp
     from minilayer.ops.sort import sort, argsort, msort, topk, kthvalue, median, nanmedian, mode, quantile, nanquantile
-    from minilayer.ops.sort import unique, unique_consecutive, bincount, histc
+    from minilayer.ops.sort import unique, unique_consecutive, bincount, histc, searchsorted
 
     from minilayer.ops.matmul import matmul, mm, bmm, mv, dot, vdot, inner, outer, ger, addmm, addmv, addr, baddbmm, addbmm
     from minilayer.ops.matmul import matrix_power, kron, cross, trace
@@ -525,13 +531,12 @@ class Tensor(TensorBase):
     from minilayer.ops.shape import t, permute, transpose, swapaxes, swapdims, movedim, moveaxis, adjoint
     from minilayer.ops.shape import expand, expand_as, broadcast_to, repeat, repeat_interleave, tile
     from minilayer.ops.shape import narrow, select, diagonal, diag, diag_embed, diagflat, unfold, tril, triu
-    from minilayer.ops.shape import split, chunk, tensor_split, hsplit, vsplit, dsplit, unbind, flip, fliplr, flipud, roll, rot90
+    from minilayer.ops.shape import chunk, tensor_split, hsplit, vsplit, dsplit, unbind, flip, fliplr, flipud, roll, rot90
 
     from minilayer.ops.indexing import gather, scatter, scatter_add, scatter_reduce, index_select, index_add, index_copy
     from minilayer.ops.indexing import index_fill, index_reduce, index_put, take, take_along_dim, masked_fill, masked_select
-    from minilayer.ops.indexing import masked_scatter, nonzero, argwhere, isin
+    from minilayer.ops.indexing import masked_scatter, nonzero, argwhere, isin, copy_, fill_
     from minilayer.ops.like import new_empty, new_full, new_zeros, new_ones, bernoulli, multinomial
-    from minilayer.ops.sort import searchsorted
 
     from minilayer.methods import clamp_, clip_, exp_, relu_, neg_, sqrt_, masked_fill_, fill_diagonal_, abs_, square_, sign_
     from minilayer.methods import reciprocal_, rsqrt_, log_, log1p_, expm1_, sin_, cos_, tanh_, sigmoid_, erf_, floor_, ceil_
@@ -543,8 +548,7 @@ class Tensor(TensorBase):
     from minilayer.methods import bitwise_and_, bitwise_or_, bitwise_xor_, bitwise_not_, bitwise_left_shift_
     from minilayer.methods import bitwise_right_shift_, logical_and_, logical_or_, logical_xor_
     from minilayer.methods import type, type_as, itemsize, element_size, nbytes, stride, is_floating_point, is_cuda, cpu, cuda
-    from minilayer.methods import tolist, numpy, retain_grad, register_hook, new_tensor
-    from minilayer.ops.indexing import copy_, fill_
+    from minilayer.methods import split, tolist, numpy, retain_grad, register_hook, new_tensor
     from minilayer.ops.like import normal_, uniform_, random_, bernoulli_, exponential_, log_normal_, cauchy_, geometric_
 
 

@@ -391,7 +391,8 @@ OBSTACLES = {
     "item": (lambda x: x * x.sum().item(), "read by Python"),
     "if": (lambda x: x * 2 if x.sum() > 0 else x, "read by Python"),
     "numpy": (lambda x: ml.from_numpy(x.numpy() * 2), "read by Python"),
-    "random numbers scaled by NumPy": (lambda x: x + ml.tensor(ml.random.normal((3,), 1.0, 2.0)), "not done by minilayer's kernels"),
+    "random numbers scaled by NumPy": (lambda x: x + ml.tensor(ml.random.normal((3,), 1.0, 2.0)),
+                                       "not done by minilayer's kernels"),
     "NumPy on memory": (by_numpy, "not done by minilayer's kernels"),
     "an op in NumPy": (lambda x: ml.apply(Slow(), x), "not done by minilayer's kernels"),
     "an op in NumPy before others": (lambda x: ml.apply(Slow(), x) * 2, "an array that NumPy has made"),
@@ -604,7 +605,7 @@ def test_relu_is_done_where_its_input_is_written():
     }
     for name, f in apart.items():
         compiled = ml.compile(f)
-        for i in range(4):
+        for _ in range(4):
             x = ml.randn(4, 4)
             with ml.no_grad():
                 for a, b in zip(flat(compiled(x)), flat(f(x)), strict=True):

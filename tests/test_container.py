@@ -3,6 +3,7 @@ import copy
 import pickle
 from collections import OrderedDict
 
+import numpy as np
 import pytest
 
 import minilayer as ml
@@ -86,3 +87,34 @@ def test_parameter_dict():
     del held["b"]
     held.clear()
     assert not len(held) and not list(held.parameters())
+
+
+def test_none_keeps_a_place():
+    """As in PyTorch: a layer that is left out."""
+    layers = ml.ModuleList([None, ml.Linear(2, 3), None])
+    assert len(layers) == 3 and layers[0] is None and list(layers)[2] is None
+    assert list(layers.state_dict()) == ["1.weight", "1.bias"] and len(list(layers.children())) == 1
+    layers[0] = layers[1]
+    layers[1] = None
+    layers.insert(0, None)
+    layers.append(None)
+    assert [layer is None for layer in layers] == [True, False, True, True, True] and layers[1:3][1] is None
+    layers.load_state_dict({"1.weight": ml.ones(3, 2), "1.bias": ml.zeros(3)})
+    named = ml.ModuleDict({"a": None})
+    assert named["a"] is None and list(named.keys()) == ["a"] and not named.state_dict()
+    with pytest.raises(TypeError, match="expected Layers, got NoneType"):
+        ml.Sequential(None)
+
+
+@pytest.mark.parametrize("half", [np.float32(0.5), np.float64(0.5)])
+def test_settings_may_be_numpys_numbers(half):
+    assert str(ml.Dropout(half)) == "Dropout(p=0.5, inplace=False)"
+    assert ml.LeakyReLU(half)(ml.tensor([-2.0])).tolist() == [-1.0]
+    assert ml.LayerNorm(2, eps=half).eps == 0.5
+    F, x = ml.functional, ml.ones(2, 3)
+    assert F.dropout(x, half, False).tolist() == x.tolist()
+    assert F.huber_loss(x, x, delta=half).item() == F.smooth_l1_loss(x, x, beta=half).item() == 0.0
+    assert F.cross_entropy(x, ml.tensor([0, 1]), label_smoothing=half).shape == ()
+    assert F.batch_norm(x, None, None, training=True, momentum=half).shape == (2, 3)
+    F.embedding(ml.tensor([0]), table := ml.ones(2, 4), max_norm=half, norm_type=half * 4)
+    assert table[0].norm().item() < 0.5001

@@ -72,6 +72,7 @@ for name in ("neg", "abs", "sign", "square", "reciprocal", "sqrt", "rsqrt", "exp
 ERRORS += [
     ErrorCase("neg: bools", lambda: -YES, TypeError, "neg: expected numbers, got bool"),
     ErrorCase("relu: bools", lambda: F.relu(YES), TypeError, r"relu: expected numbers, got bool.*\.float\(\)"),
+    ErrorCase("gelu: integers", lambda: F.gelu(ml.tensor([1, 2])), TypeError, r"gelu: expected a float32 or float64 tensor, got int64; .*\.float\(\)"),
     ErrorCase("gelu: an unknown formula", lambda: F.gelu(ml.ones(2), "sigmoid"), ValueError, "gelu: .*'sigmoid'"),
     ErrorCase("clamp: no tensor", lambda: F.clamp([1.0], 0, 1), TypeError, "clamp: expected a tensor, got list"),
     ErrorCase("clamp: no bounds", lambda: F.clamp(ml.ones(2)), ValueError, "clamp: expected at least one"),
@@ -227,6 +228,39 @@ ERRORS += [
     ErrorCase("stack: an axis that is not there", on("stack", [CUBE], 5), IndexError, "stack: expected dim in"),
     ErrorCase("repeat: fewer sizes than axes", lambda: CUBE.repeat(2), ValueError, "repeat: expected 3 or more sizes"),
     ErrorCase("movedim: two for one", lambda: shape.movedim(CUBE, (0, 1), 0), ValueError, "movedim"),
+    ErrorCase("swapaxes: a list", lambda: shape.swapaxes([1.0], 0, 1), TypeError, "expected a tensor, got list"),
+    ErrorCase("swapaxes: an axis too many", lambda: shape.swapaxes(CUBE, 0, 3), IndexError, r"dim in \[-3, 2\]"),
+    ErrorCase("swapaxes: half an axis", lambda: shape.swapaxes(CUBE, 0.5, 1), TypeError, "dim to be an integer, got 0.5"),
+    # Two names of one thing, and neither of one that is needed.
+    ErrorCase("sum: dim and axis", lambda: CUBE.sum(0, axis=1), TypeError, "sum: expected dim or axis, .* got dim=0 and axis=1"),
+    ErrorCase("sum: keepdim and keepdims", lambda: CUBE.sum(0, True, keepdims=False), TypeError, "sum: expected keepdim or keepdims"),
+    ErrorCase("cat: dim and axis", lambda: shape.cat([CUBE], 1, axis=1), TypeError, "cat: expected dim or axis"),
+    ErrorCase("unsqueeze: no dim", lambda: CUBE.unsqueeze(), TypeError, "dim to be an integer, got None"),
+    ErrorCase("narrow: no start", lambda: CUBE.narrow(axis=0, length=1), TypeError, "narrow: expected start and length"),
+    ErrorCase("select: no index", lambda: CUBE.select(axis=0), TypeError, "select: expected an index"),
+    ErrorCase("unflatten: no sizes", lambda: CUBE.unflatten(0), TypeError, "unflatten: expected integers, got None"),
+    ErrorCase("gather: sparse gradients", lambda: CUBE.gather(0, ml.zeros(1, 1, 1).long(), sparse_grad=True), NotImplementedError, "gradients are dense"),
+    ErrorCase("gather: no index", lambda: CUBE.gather(axis=0), TypeError, "gather: expected"),
+    ErrorCase("scatter: no src", lambda: CUBE.scatter(0, ml.zeros(1, 1, 1).long()), TypeError, "scatter: expected"),
+    ErrorCase("scatter_add: no src", lambda: CUBE.scatter_add(0, ml.zeros(1, 1, 1).long()), TypeError, "scatter_add: expected"),
+    ErrorCase("scatter_reduce: no reduce", lambda: CUBE.scatter_reduce(0, ml.zeros(1, 1, 1).long(), CUBE), ValueError, "scatter_reduce: expected"),
+    ErrorCase("index_select: no index", lambda: CUBE.index_select(0), ValueError, "index_select: expected"),
+    ErrorCase("index_add: no source", lambda: CUBE.index_add(0, ml.tensor([0])), TypeError, "index_add: expected"),
+    ErrorCase("index_copy: no index", lambda: CUBE.index_copy(0), TypeError, "index_copy: expected"),
+    ErrorCase("index_fill: no value", lambda: CUBE.index_fill(0, ml.tensor([0])), TypeError, "index_fill: expected"),
+    ErrorCase("index_reduce: no reduce", lambda: CUBE.index_reduce(0, ml.tensor([0]), CUBE[:1]), ValueError, "index_reduce: expected"),
+    ErrorCase("reshape: a shape twice", lambda: CUBE.reshape(24, shape=(24,)), TypeError, "reshape: expected shape once"),
+    ErrorCase("view: a size twice", lambda: CUBE.view(24, size=(24,)), TypeError, "view: expected size once"),
+    ErrorCase("permute: dims twice", lambda: CUBE.permute(0, 1, 2, dims=(0, 1, 2)), TypeError, "permute: expected dims once"),
+    ErrorCase("tensor_split: no sections", lambda: shape.tensor_split(CUBE), TypeError, "expected sections or indices, got neither"),
+    ErrorCase("hsplit: sections twice", lambda: shape.hsplit(CUBE, 1, indices=(1,)), TypeError, "expected sections or indices, got both"),
+    ErrorCase("vdot: a list", lambda: F.vdot([1.0], ml.ones(1)), TypeError, "vdot: expected a tensor, got list"),
+    ErrorCase("vdot: a matrix", lambda: F.vdot(ml.ones(2, 2), ml.ones(2)), ValueError, "vdot: expected"),
+    ErrorCase("vdot: two lengths", lambda: F.vdot(ml.ones(3), ml.ones(2)), ValueError, "expected"),
+    ErrorCase("div_: an unknown rounding", lambda: ml.ones(2).div_(2, rounding_mode="up"), ValueError, "div_: expected rounding_mode"),
+    ErrorCase("backward: no inputs", lambda: ml.ones(1, requires_grad=True).sum().backward(inputs=[]), TypeError, "backward: expected inputs"),
+    ErrorCase("backward: a list among inputs", lambda: ml.ones(1, requires_grad=True).sum().backward(inputs=[[1.0]]), TypeError, "backward: expected inputs"),
+    ErrorCase("repeat_interleave: a matrix of numbers", lambda: shape.repeat_interleave(ml.ones(2, 2).long()), ValueError, "repeats of one dimension"),
     ErrorCase("roll: two for one", lambda: shape.roll(CUBE, 1, (0, 1)), ValueError, "roll: expected as many shifts as dims"),
 ]
 
@@ -374,6 +408,9 @@ ERRORS += [
               ValueError, "probabilities"),
     ErrorCase("cross_entropy: bool labels", lambda: F.cross_entropy(SCORES, LABELS == 0), TypeError,
               r"bool.*\.long\(\)"),
+    *[ErrorCase(f"{name}: int32 labels", lambda f=f: f(SCORES, LABELS.int()), TypeError,
+                rf"{name}: expected integer labels, int64 or uint8, .*got int32; convert them with \.long\(\)")
+      for name, f in (("cross_entropy", F.cross_entropy), ("nll_loss", F.nll_loss))],
     ErrorCase("cross_entropy: integer scores", lambda: F.cross_entropy(SCORES.long(), LABELS), TypeError, "int64"),
     ErrorCase("cross_entropy: scores without classes", lambda: F.cross_entropy(ml.tensor(1.0), ml.tensor(0)),
               ValueError, r"\(\)"),
@@ -459,7 +496,7 @@ for f in ("zeros_like", "ones_like"):
         ErrorCase(f"{f}: a shape", on(f, (2, 3)), TypeError, f"{f}: expected a tensor, got tuple"),
         ErrorCase(f"{f}: an unknown dtype", lambda f=f: getattr(F, f)(ml.ones(2), dtype="complex64"), TypeError, "dtype"),
     ]
-for f in ("tensor", "as_tensor"):
+for f in ("tensor", "as_tensor", "asarray"):
     ERRORS += [
         ErrorCase(f"{f}: rows of different lengths", on(f, [[1.0], [1.0, 2.0]]), ValueError, "tensor: expected rows of equal length"),
         ErrorCase(f"{f}: a text", on(f, "abc"), TypeError, "tensor: expected float32"),

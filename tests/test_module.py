@@ -107,6 +107,56 @@ def test_backward_pre_hooks_replace_the_gradients_that_come_in():
         layer(X).sum().backward()
 
 
+def test_state_hooks_run_on_every_layer():
+    net, seen = nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 1, bias=False)), []
+    for path, layer in net.named_modules():
+        layer.register_state_dict_pre_hook(lambda layer, *given, path=path: seen.append((path, *given)))
+        layer.register_state_dict_post_hook(lambda layer, state, prefix, _, path=path: seen.append((path, prefix, len(state))))
+    state = net.state_dict(prefix="q.", keep_vars=True)
+    assert seen == [("", "q.", True), ("0", "q.0.", True), ("1", "q.1.", True), ("1", "q.1.", 3), ("0", "q.0.", 3), ("", "q.", 3)]
+    net[0].register_state_dict_post_hook(lambda layer, state, prefix, _: state.pop(prefix + "bias") and None)
+    assert list(net.state_dict()) == ["0.weight", "1.weight"] and len(state) == 3
+    net.load_state_dict(nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 1, bias=False)).state_dict())      # (asks for all)
+    handle = net.register_state_dict_post_hook(lambda layer, state, prefix, _: state)
+    with pytest.raises(RuntimeError, match="state_dict: expected a hook of .* to return None"):
+        net.state_dict()
+    handle.remove()
+    net.state_dict()
+
+
+def test_hooks_before_loading_may_rename_and_refuse():
+    net, state = nn.Sequential(nn.Linear(2, 1)), {"0.kernel": ml.ones(1, 2), "0.bias": ml.zeros(1)}
+
+    def rename(layer, state, prefix, metadata, strict, missing, unexpected, errors):
+        assert (layer is net[0], prefix, strict, missing, unexpected, errors) == (True, "0.", True, [], [], [])
+        state[prefix + "weight"] = state.pop(prefix + "kernel")
+
+    handle = net[0].register_load_state_dict_pre_hook(rename)
+    net.load_state_dict(state)
+    assert net[0].weight.tolist() == [[1.0, 1.0]] and "0.kernel" in state
+    handle.remove()
+    with pytest.raises(RuntimeError, match="missing: 0.weight; unexpected: 0.kernel"):
+        net.load_state_dict(state)
+    net[0].register_load_state_dict_pre_hook(lambda *given: given[-1].append("too old"))
+    with pytest.raises(RuntimeError, match="does not fit Sequential: too old"):
+        net.load_state_dict(net.state_dict())
+
+
+def test_hooks_after_loading_may_forgive():
+    net, state = nn.Sequential(nn.Linear(2, 1)), {"0.weight": ml.ones(1, 2), "steps": ml.ones(1)}
+    with pytest.raises(RuntimeError, match="missing: 0.bias; unexpected: steps"):
+        net.load_state_dict(state)
+    assert net[0].weight.tolist() != [[1.0, 1.0]]           # nothing was changed
+    net.register_load_state_dict_post_hook(lambda layer, names: names.missing_keys.clear())
+    with pytest.raises(RuntimeError, match="Sequential: unexpected: steps"):
+        net.load_state_dict(state)
+    net.register_load_state_dict_post_hook(lambda layer, names: names.unexpected_keys.clear())
+    assert net.load_state_dict(state) == ([], []) and net[0].weight.tolist() == [[1.0, 1.0]]
+    net.register_load_state_dict_post_hook(lambda layer, names: names)
+    with pytest.raises(RuntimeError, match="load_state_dict: expected a hook after loading to return None"):
+        net.load_state_dict(state)
+
+
 def test_values_and_layers_by_path():
     net = Net()
     assert net.get_parameter("body.0.weight") is net.body[0].weight and net.get_buffer("scale") is net.scale

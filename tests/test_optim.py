@@ -11,6 +11,7 @@ from goldens import optim as program
 import minilayer as ml
 from minilayer import optim
 from minilayer._ext import optimizer_cython, optimizer_reference
+from minilayer.nn.utils import clip_grads_with_norm_, get_total_norm
 from minilayer.optim import (
     SGD,
     Adam,
@@ -399,9 +400,38 @@ def test_clipping_details():
     assert clip_grad_norm_([q, param([0.0], [5.0])], 3.5).item() == 7.0
     np.testing.assert_allclose(q.grad.numpy(), 1.0, rtol=1e-6)
     assert clip_grad_norm_(param([0.0], [3e38], np.float32), 1.0).item() == np.float32(3e38)    # no overflow
+    q.grad = ml.from_numpy(np.full((2, 3), 2.0))
+    assert clip_grad_norm_(q, -1.0).item() == 24**0.5                                           # climbs, as PyTorch's
+    np.testing.assert_allclose(q.grad.numpy(), -1 / 6**0.5, rtol=1e-6)
     r = param([0.0] * 3, [-5.0, 0.5, 5.0])
     clip_grad_value_([r, param([1.0])], 1)
     assert r.grad.tolist() == [-1.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("norm_type, want", [(0, 2.0), (-1, 1 / (1 / 3 + 1 / 4 + 1 / 12)), (-np.inf, 3.0), (np.inf, 12.0), (1, 19.0),
+                                             (2, 13.0), (0.5, (3**0.5 + 2 + 12**0.5)**2)])
+def test_total_norm(norm_type, want):
+    """PyTorch's numbers; a norm of 0 counts tensors, not values."""
+    tensors = [ml.tensor([3.0, -4.0]), ml.tensor([[12.0]])]
+    np.testing.assert_allclose(get_total_norm(tensors, norm_type).item(), want, rtol=1e-6)
+    assert get_total_norm([], norm_type).item() == 0.0
+    p = param([0.0, 0.0], [6.0, 8.0])
+    clip_grads_with_norm_(p, 5.0, get_total_norm(p.grad))
+    np.testing.assert_allclose(p.grad.numpy(), [3.0, 4.0], rtol=1e-6)
+    clip_grads_with_norm_([p], 5.0, 1.0)
+    np.testing.assert_allclose(p.grad.numpy(), [3.0, 4.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", [optim.lr_scheduler.ExponentialLR, lambda o, g: StepLR(o, 1, g)])
+def test_a_rate_may_change_its_sign(schedule):
+    optimizer = SGD([param([1.0])], lr=1.0)
+    schedule = schedule(optimizer, -0.5)
+    rates = []
+    for _ in range(3):
+        optimizer.step()
+        schedule.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == [-0.5, 0.25, -0.125]
 
 
 # ---- misuse ----
@@ -419,6 +449,12 @@ def gradient(array):
     p = param([1.0, 2.0])
     p.grad = ml.tensor(array)
     SGD([p]).step()
+
+
+def step_after_hook(hook):
+    optimizer = SGD([param([1.0], [1.0])])
+    optimizer.register_step_pre_hook(hook)
+    optimizer.step()
 
 
 P = param([1.0])
@@ -443,6 +479,14 @@ P = param([1.0])
     (lambda: SGD([P], nesterov=True), ValueError, "nesterov needs momentum"),
     (lambda: Adam([P], betas=(0.9, 1.0)), ValueError, r"betas\[1\] in \[0.0, 1.0\), got 1.0"),
     (lambda: Adam([P], betas=0.9), TypeError, "pair of numbers"),
+    (lambda: Adam([P], betas=[0.9, 0.99, 0.9]), TypeError, "pair of numbers"),
+    (lambda: Adam([P], lr=ml.tensor([0.1, 0.2])), ValueError, r"tensor lr of one element, got shape \(2,\)"),
+    *[(lambda cls=cls: cls([P], foreach=True, fused=True), RuntimeError, f"{cls.__name__}: expected at most one of foreach and fused")
+      for cls in (SGD, Adam, AdamW, optim.Adagrad)],
+    (lambda: SGD([("p", P)]).add_param_group({"params": [param([1.0])]}), ValueError, "names for the parameters of all groups or of none"),
+    (lambda: SGD([P]).add_param_group({"params": [("q", param([1.0]))]}), ValueError, "names for the parameters of all groups or of none"),
+    (lambda: SGD([P]).register_step_pre_hook(3), TypeError, "expected a function, got int"),
+    (lambda: step_after_hook(lambda *given: 3), RuntimeError, r"SGD: expected a hook before a step .*\(args, kwargs\), got 3"),
     (lambda: AdamW([P], eps=-1e-8), ValueError, "AdamW: expected eps"),
     (lambda: gradient(np.ones(3)), ValueError, r"gradient of shape \(2,\).*got \(3,\)"),
     (lambda: gradient(np.ones(2, np.float32)), ValueError, "dtype float64.*got .*float32"),
@@ -456,8 +500,11 @@ P = param([1.0])
     (lambda: LambdaLR(SGD([P]), []), ValueError, "each of the 1 groups, got 0"),
     (lambda: LRScheduler(SGD([P])), NotImplementedError, "defines get_lr"),
     (lambda: clip_grad_norm_([3], 1.0), TypeError, "clip_grad_norm_: expected tensors, got int"),
-    (lambda: clip_grad_norm_(P, -1.0), ValueError, "max_norm"),
-    (lambda: clip_grad_norm_(P, 1.0, 0), ValueError, "norm_type above 0"),
+    (lambda: clip_grad_norm_(P, float("nan")), ValueError, "clip_grad_norm_: expected max_norm"),
+    (lambda: clip_grad_norm_(P, 1.0, "2"), TypeError, "clip_grad_norm_: expected norm_type to be a number, got '2'"),
+    (lambda: get_total_norm([3]), TypeError, "get_total_norm: expected tensors, got int"),
+    (lambda: get_total_norm(ml.tensor([np.inf]), error_if_nonfinite=True), RuntimeError, "get_total_norm: .*finite norm, got inf"),
+    (lambda: clip_grads_with_norm_(P, 1.0, "2"), TypeError, "clip_grads_with_norm_: expected total_norm to be a number"),
     (lambda: clip_grad_value_(P, "1"), TypeError, "clip_value"),
     (lambda: optimizer_reference.sgd([np.ones(2)], [np.ones(1)], None, np.zeros(2)), ValueError, "one shape and dtype"),
     (lambda: optimizer_cython.sgd([np.ones((2, 1))], [np.ones((1, 2))], None, np.zeros(2)), ValueError, "shapes"),
@@ -549,4 +596,55 @@ def test_every_optimizer_refuses_a_negative_rate_and_parameters_of_integers(cls)
 
 def test_named_parameters_are_taken():
     model = ml.Linear(2, 3)
-    assert len(Adam(model.named_parameters()).param_groups[0]["params"]) == 2
+    optimizer = Adam(model.named_parameters())
+    assert len(optimizer.param_groups[0]["params"]) == 2
+    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+    state = optimizer.state_dict()
+    assert state["param_groups"][0]["param_names"] == ["weight", "bias"] and "names" not in repr(optimizer)
+    state["param_groups"][0]["lr"] = 0.5
+    optimizer.load_state_dict(state)
+    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"] and optimizer.param_groups[0]["lr"] == 0.5
+    assert "param_names" not in Adam(model.parameters()).param_groups[0]
+
+
+@pytest.mark.parametrize("cls", [Adam, AdamW, optim.Adamax, optim.NAdam, optim.RAdam])
+def test_pairs_may_be_lists_and_a_rate_a_tensor(cls):
+    """As files of settings give them."""
+    results = []
+    for lr, betas in ((0.25, (0.5, 0.75)), (ml.tensor(0.25), [0.5, 0.75])):
+        p = param([1.0, 2.0], [0.5, -1.0])
+        optimizer = cls([p], lr=lr, betas=betas)
+        optimizer.step()
+        results.append((p.tolist(), optimizer.param_groups[0]["betas"], optimizer.param_groups[0]["lr"]))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("cls", [SGD, optim.LBFGS])
+def test_hooks_run_around_a_step(cls):
+    p, seen = param([2.0], [1.0]), []
+    optimizer = cls([p], lr=0.5)
+
+    def closure():
+        seen.append("step")
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    before = optimizer.register_step_pre_hook(lambda o, args, kwargs: seen.append(("before", o is optimizer, args, kwargs)))
+    after = optimizer.register_step_post_hook(lambda o, args, kwargs: seen.append(("after", o is optimizer, args, kwargs)))
+    assert optimizer.step(closure).item() == 4.0
+    given = (True, (optimizer, closure), {})
+    assert seen[0] == ("before", *given) and seen[-1] == ("after", *given) and set(seen[1:-1]) == {"step"}
+    before.remove()
+    after.remove()
+    seen.clear()
+    optimizer.step(closure)
+    assert set(seen) == {"step"}
+
+
+def test_a_hook_may_replace_what_a_step_is_given():
+    p = param([2.0], [1.0])
+    optimizer = SGD([p], lr=0.5)
+    optimizer.register_step_pre_hook(lambda o, args, kwargs: ((o,), {"closure": lambda: 7}))
+    assert optimizer.step() == 7 and p.tolist() == [1.5]

@@ -79,12 +79,15 @@ def huber_loss_backward(x, target, dy, dx, dtarget, *, delta, scale=1.0):
 
 
 def binary_cross_entropy(x, target, y, *, scale=1.0):
-    """loss = -(target log x + (1 - target) log(1 - x)), each logarithm at least -100. ValueError unless 0 <= x <= 1"""
+    """loss = -(target log x + (1 - target) log(1 - x)), each logarithm at least -100. ValueError unless both
+    are in [0, 1]."""
     try:
         run("binary_cross_entropy", K.binary_cross_entropy, (x, target, None, y), scale)
     except IndexError:
-        outside = x[~((x >= 0) & (x <= 1))].flat[0]
-        raise ValueError(f"binary_cross_entropy: expected probabilities in [0, 1], got {outside}") from None
+        for what, a in (("probabilities", x), ("a target", target)):
+            outside = a[~((a >= 0) & (a <= 1))]
+            if outside.size:
+                raise ValueError(f"binary_cross_entropy: expected {what} in [0, 1], got {outside[0]}") from None
 
 
 def binary_cross_entropy_backward(x, target, dy, dx, dtarget, *, scale=1.0):

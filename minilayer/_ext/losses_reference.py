@@ -91,10 +91,12 @@ def huber_loss_backward(x, target, dy, dx, dtarget, *, delta, scale=1.0):
 
 @np.errstate(**QUIET)
 def binary_cross_entropy(x, target, y, *, scale=1.0):
-    """loss = -(target log x + (1 - target) log(1 - x)), each logarithm at least -100. ValueError outside 0 <= x <= 1."""
-    inside = (x >= 0) & (x <= 1)
-    if not inside.all():
-        raise ValueError(f"binary_cross_entropy: expected probabilities in [0, 1], got {x[~inside].flat[0]}")
+    """loss = -(target log x + (1 - target) log(1 - x)), each logarithm at least -100. ValueError unless both
+    are in [0, 1]."""
+    for what, a in (("probabilities", x), ("a target", target)):
+        inside = (a >= 0) & (a <= 1)
+        if not inside.all():
+            raise ValueError(f"binary_cross_entropy: expected {what} in [0, 1], got {a[~inside].flat[0]}")
     low = x.dtype.type(-100)
     _write((target - 1) * np.maximum(np.log1p(-x), low) - target * np.maximum(np.log(x), low), y, scale)
 

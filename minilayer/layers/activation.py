@@ -27,8 +27,8 @@ class ReLU(_InPlace):
     [0.0, 2.0]
     """
 
-    def forward(self, x):
-        return F.relu(x, self.inplace)
+    def forward(self, input):
+        return F.relu(input, self.inplace)
 
 
 class ReLU6(_InPlace):
@@ -41,8 +41,8 @@ class ReLU6(_InPlace):
     [0.0, 2.0, 6.0]
     """
 
-    def forward(self, x):
-        return F.relu6(x, self.inplace)
+    def forward(self, input):
+        return F.relu6(input, self.inplace)
 
 
 class Hardtanh(_InPlace):
@@ -62,8 +62,8 @@ class Hardtanh(_InPlace):
         if not self.min_val < self.max_val:
             raise ValueError(f"Hardtanh: expected min_val < max_val, got {self.min_val} and {self.max_val}")
 
-    def forward(self, x):
-        return F.hardtanh(x, self.min_val, self.max_val, self.inplace)
+    def forward(self, input):
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
 
     def extra_repr(self):
         return self._and_inplace(f"min_val={self.min_val}, max_val={self.max_val}")
@@ -83,8 +83,8 @@ class LeakyReLU(_InPlace):
         super().__init__(inplace)
         self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
 
-    def forward(self, x):
-        return F.leaky_relu(x, self.negative_slope, self.inplace)
+    def forward(self, input):
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
 
     def extra_repr(self):
         return self._and_inplace(f"negative_slope={self.negative_slope}")
@@ -113,8 +113,8 @@ class PReLU(Layer):
     def reset_parameters(self):
         self.weight.detach().fill_(self.init)
 
-    def forward(self, x):
-        return F.prelu(x, self.weight)
+    def forward(self, input):
+        return F.prelu(input, self.weight)
 
     def extra_repr(self):
         return f"num_parameters={self.num_parameters}"
@@ -136,8 +136,8 @@ class RReLU(_InPlace):
         self.lower, self.upper = number("RReLU", "lower", lower), number("RReLU", "upper", upper)
         self.rng = rng
 
-    def forward(self, x):
-        return F.rrelu(x, self.lower, self.upper, self.training, self.inplace, self.rng)
+    def forward(self, input):
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace, self.rng)
 
     def extra_repr(self):
         return self._and_inplace(f"lower={self.lower}, upper={self.upper}")
@@ -157,8 +157,8 @@ class ELU(_InPlace):
         super().__init__(inplace)
         self.alpha = number("ELU", "alpha", alpha)
 
-    def forward(self, x):
-        return F.elu(x, self.alpha, self.inplace)
+    def forward(self, input):
+        return F.elu(input, self.alpha, self.inplace)
 
     def extra_repr(self):
         return self._and_inplace(f"alpha={self.alpha}")
@@ -178,8 +178,8 @@ class CELU(_InPlace):
         super().__init__(inplace)
         self.alpha = number("CELU", "alpha", alpha)
 
-    def forward(self, x):
-        return F.celu(x, self.alpha, self.inplace)
+    def forward(self, input):
+        return F.celu(input, self.alpha, self.inplace)
 
     def extra_repr(self):
         return self._and_inplace(f"alpha={self.alpha}")
@@ -197,8 +197,8 @@ class SELU(_InPlace):
     [0.0]
     """
 
-    def forward(self, x):
-        return F.selu(x, self.inplace)
+    def forward(self, input):
+        return F.selu(input, self.inplace)
 
 
 class SiLU(_InPlace):
@@ -211,8 +211,8 @@ class SiLU(_InPlace):
     [0.0]
     """
 
-    def forward(self, x):
-        return F.silu(x, self.inplace)
+    def forward(self, input):
+        return F.silu(input, self.inplace)
 
 
 class Mish(_InPlace):
@@ -225,8 +225,8 @@ class Mish(_InPlace):
     [0.0]
     """
 
-    def forward(self, x):
-        return F.mish(x, self.inplace)
+    def forward(self, input):
+        return F.mish(input, self.inplace)
 
 
 class Sigmoid(Layer):
@@ -236,8 +236,8 @@ class Sigmoid(Layer):
     [0.5]
     """
 
-    def forward(self, x):
-        return F.sigmoid(x)
+    def forward(self, input):
+        return F.sigmoid(input)
 
 
 class LogSigmoid(Layer):
@@ -247,8 +247,8 @@ class LogSigmoid(Layer):
     [-100.0]
     """
 
-    def forward(self, x):
-        return F.logsigmoid(x)
+    def forward(self, input):
+        return F.logsigmoid(input)
 
 
 class Hardsigmoid(_InPlace):
@@ -261,8 +261,8 @@ class Hardsigmoid(_InPlace):
     [0.0, 0.5, 1.0]
     """
 
-    def forward(self, x):
-        return F.hardsigmoid(x, self.inplace)
+    def forward(self, input):
+        return F.hardsigmoid(input, self.inplace)
 
 
 class Hardswish(_InPlace):
@@ -275,8 +275,8 @@ class Hardswish(_InPlace):
     [0.0, 4.0]
     """
 
-    def forward(self, x):
-        return F.hardswish(x, self.inplace)
+    def forward(self, input):
+        return F.hardswish(input, self.inplace)
 
 
 class Tanh(Layer):
@@ -286,8 +286,8 @@ class Tanh(Layer):
     [0.0]
     """
 
-    def forward(self, x):
-        return F.tanh(x)
+    def forward(self, input):
+        return F.tanh(input)
 
 
 class Tanhshrink(Layer):
@@ -297,8 +297,8 @@ class Tanhshrink(Layer):
     [0.0]
     """
 
-    def forward(self, x):
-        return F.tanhshrink(x)
+    def forward(self, input):
+        return F.tanhshrink(input)
 
 
 class Softplus(Layer):
@@ -314,8 +314,8 @@ class Softplus(Layer):
         super().__init__()
         self.beta, self.threshold = number("Softplus", "beta", beta), number("Softplus", "threshold", threshold)
 
-    def forward(self, x):
-        return F.softplus(x, self.beta, self.threshold)
+    def forward(self, input):
+        return F.softplus(input, self.beta, self.threshold)
 
     def extra_repr(self):
         return f"beta={self.beta}, threshold={self.threshold}"
@@ -328,8 +328,8 @@ class Softsign(Layer):
     [0.5]
     """
 
-    def forward(self, x):
-        return F.softsign(x)
+    def forward(self, input):
+        return F.softsign(input)
 
 
 class Softshrink(Layer):
@@ -343,8 +343,8 @@ class Softshrink(Layer):
         super().__init__()
         self.lambd = number("Softshrink", "lambd", lambd)
 
-    def forward(self, x):
-        return F.softshrink(x, self.lambd)
+    def forward(self, input):
+        return F.softshrink(input, self.lambd)
 
     def extra_repr(self):
         return str(self.lambd)
@@ -361,8 +361,8 @@ class Hardshrink(Layer):
         super().__init__()
         self.lambd = number("Hardshrink", "lambd", lambd)
 
-    def forward(self, x):
-        return F.hardshrink(x, self.lambd)
+    def forward(self, input):
+        return F.hardshrink(input, self.lambd)
 
     def extra_repr(self):
         return str(self.lambd)
@@ -381,8 +381,8 @@ class Threshold(_InPlace):
         super().__init__(inplace)
         self.threshold, self.value = number("Threshold", "threshold", threshold), number("Threshold", "value", value)
 
-    def forward(self, x):
-        return F.threshold(x, self.threshold, self.value, self.inplace)
+    def forward(self, input):
+        return F.threshold(input, self.threshold, self.value, self.inplace)
 
     def extra_repr(self):
         return self._and_inplace(f"threshold={self.threshold}, value={self.value}")
@@ -404,8 +404,8 @@ class GELU(Layer):
             raise ValueError(f"GELU: expected approximate 'none' or 'tanh', got {approximate!r}")
         self.approximate = approximate
 
-    def forward(self, x):
-        return F.gelu(x, approximate=self.approximate)
+    def forward(self, input):
+        return F.gelu(input, approximate=self.approximate)
 
     def extra_repr(self):
         return f"approximate={self.approximate!r}"
@@ -438,8 +438,8 @@ class GLU(_AlongDim):
         if dim is None:
             raise TypeError("GLU: expected dim to be an integer, got None; say which axis to halve")
 
-    def forward(self, x):
-        return F.glu(x, self.dim)
+    def forward(self, input):
+        return F.glu(input, self.dim)
 
 
 class Softmax(_AlongDim):
@@ -451,8 +451,8 @@ class Softmax(_AlongDim):
     [[0.25, 0.25, 0.25, 0.25]]
     """
 
-    def forward(self, x):
-        return F.softmax(x, self.dim)
+    def forward(self, input):
+        return F.softmax(input, self.dim)
 
 
 class Softmin(_AlongDim):
@@ -464,8 +464,8 @@ class Softmin(_AlongDim):
     [[0.25, 0.25, 0.25, 0.25]]
     """
 
-    def forward(self, x):
-        return F.softmin(x, self.dim)
+    def forward(self, input):
+        return F.softmin(input, self.dim)
 
 
 class Softmax2d(Layer):
@@ -477,10 +477,10 @@ class Softmax2d(Layer):
     [[[[0.5]], [[0.5]]]]
     """
 
-    def forward(self, x):
-        if x.ndim not in (3, 4):
-            raise ValueError(f"Softmax2d: expected an input of shape (B, C, H, W) or (C, H, W), got {x.shape}")
-        return F.softmax(x, -3)
+    def forward(self, input):
+        if input.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: expected an input of shape (B, C, H, W) or (C, H, W), got {input.shape}")
+        return F.softmax(input, -3)
 
 
 class LogSoftmax(_AlongDim):
@@ -492,5 +492,5 @@ class LogSoftmax(_AlongDim):
     [0.0]
     """
 
-    def forward(self, x):
-        return F.log_softmax(x, self.dim)
+    def forward(self, input):
+        return F.log_softmax(input, self.dim)

@@ -207,17 +207,17 @@ class SinusoidalPositions(Layer):
         if device is not None:
             self.to(device)
 
-    def forward(self, x, start=0):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"SinusoidalPositions: expected a tensor, got {type(x).__name__}")
-        if x.ndim not in (2, 3) or x.shape[-1] != self.embed_dim:
+    def forward(self, input, start=0):
+        if not isinstance(input, Tensor):
+            raise TypeError(f"SinusoidalPositions: expected a tensor, got {type(input).__name__}")
+        if input.ndim not in (2, 3) or input.shape[-1] != self.embed_dim:
             raise ValueError(f"SinusoidalPositions: expected shape (N, T, {self.embed_dim}), (T, N, {self.embed_dim}) or "
-                             f"(T, {self.embed_dim}), got {x.shape}")
-        axis = 1 if self.batch_first and x.ndim == 3 else 0
-        T = x.shape[axis]
+                             f"(T, {self.embed_dim}), got {input.shape}")
+        axis = 1 if self.batch_first and input.ndim == 3 else 0
+        T = input.shape[axis]
         start = _first("SinusoidalPositions", start, T, self.max_len)
         p = self.table[start:start + T]
-        y = x + (p.unsqueeze(1) if axis == 0 and x.ndim == 3 else p)
+        y = input + (p.unsqueeze(1) if axis == 0 and input.ndim == 3 else p)
         return F.dropout(y, self.dropout, self.training, rng=self.rng) if self.dropout else y
 
     def extra_repr(self):
@@ -257,14 +257,14 @@ class RotaryPositions(Layer):
         if device is not None:
             self.to(device)
 
-    def forward(self, x, start=0):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"RotaryPositions: expected a tensor, got {type(x).__name__}")
-        if x.ndim < 2 or x.shape[-1] != self.features:
-            raise ValueError(f"RotaryPositions: expected shape (..., T, {self.features}), got {x.shape}")
-        T = x.shape[-2]
+    def forward(self, input, start=0):
+        if not isinstance(input, Tensor):
+            raise TypeError(f"RotaryPositions: expected a tensor, got {type(input).__name__}")
+        if input.ndim < 2 or input.shape[-1] != self.features:
+            raise ValueError(f"RotaryPositions: expected shape (..., T, {self.features}), got {input.shape}")
+        T = input.shape[-2]
         start = _first("RotaryPositions", start, T, self.max_len)
-        return F.rotary(x, self.cosine[start:start + T], self.sine[start:start + T], self.interleaved)
+        return F.rotary(input, self.cosine[start:start + T], self.sine[start:start + T], self.interleaved)
 
     def extra_repr(self):
         return f"{self.features}, max_len={self.max_len}" + (", interleaved=True" if self.interleaved else "")

@@ -38,8 +38,8 @@ class Bilinear(Layer):
         if self.bias is not None:
             uniform_(self.bias, -bound, bound, rng)
 
-    def forward(self, x1, x2):
-        return F.bilinear(x1, x2, self.weight, self.bias)           # (*, out_features)
+    def forward(self, input1, input2):
+        return F.bilinear(input1, input2, self.weight, self.bias)           # (*, out_features)
 
     def extra_repr(self):
         return (f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}, "

@@ -12,8 +12,13 @@ def _checked(layer, where):
     return layer
 
 
+def _checked_or_none(layer, where):
+    return None if layer is None else _checked(layer, where)
+
+
 class _Numbered(Layer):
     """Children named 0, 1, 2, ..."""
+    _check = staticmethod(_checked)
 
     def _layers_in_order(self):
         return [self.__dict__[name] for name in self._kinds]
@@ -22,7 +27,7 @@ class _Numbered(Layer):
         for name in list(self._kinds):
             delattr(self, name)
         for i, layer in enumerate(layers):
-            self.add_module(str(i), _checked(layer, type(self).__name__))
+            self.add_module(str(i), self._check(layer, type(self).__name__))
 
     def __len__(self):
         return len(self._kinds)
@@ -44,7 +49,7 @@ class _Numbered(Layer):
         return self._layers_in_order()[self._place(i)]
 
     def __setitem__(self, i, layer):
-        setattr(self, list(self._kinds)[self._place(i)], _checked(layer, type(self).__name__))
+        setattr(self, list(self._kinds)[self._place(i)], self._check(layer, type(self).__name__))
 
     def __delitem__(self, i):
         layers = self._layers_in_order()
@@ -53,7 +58,7 @@ class _Numbered(Layer):
 
     def append(self, layer):
         """Add a layer at the end; returns self."""
-        self.add_module(str(len(self)), _checked(layer, "append"))
+        self.add_module(str(len(self)), self._check(layer, "append"))
         return self
 
     def extend(self, layers):
@@ -69,7 +74,7 @@ class _Numbered(Layer):
         layers = self._layers_in_order()
         if not -len(layers) <= i <= len(layers):
             raise IndexError(f"insert: position {i} is out of range for {len(layers)} layers")
-        layers.insert(i, _checked(layer, "insert"))
+        layers.insert(i, self._check(layer, "insert"))
         self._renumber(layers)
         return self
 
@@ -138,19 +143,21 @@ class Sequential(_Numbered):
         self._renumber(self._times(n))
         return self
 
-    def forward(self, x):
+    def forward(self, input):
         for name in self._kinds:
-            x = self.__dict__[name](x)
-        return x
+            input = self.__dict__[name](input)
+        return input
 
 
 class ModuleList(_Numbered):
-    """A list of layers whose parameters are registered; what runs when is up to the layer that holds it.
+    """A list of layers whose parameters are registered; what runs when is up to the layer that holds it. None keeps the
+    place of a layer that is left out.
 
     >>> blocks = ModuleList([Linear(4, 4) for _ in range(3)])
     >>> len(list(blocks.parameters()))
     6
     """
+    _check = staticmethod(_checked_or_none)
 
     def __init__(self, modules=None):
         super().__init__()
@@ -165,7 +172,7 @@ class ModuleList(_Numbered):
 
 
 class ModuleDict(Layer):
-    """A dict of layers whose parameters are registered.
+    """A dict of layers whose parameters are registered; None for one that is left out.
 
     >>> heads = ModuleDict({"class": Linear(8, 10), "box": Linear(8, 4)})
     >>> sorted(heads.keys())
@@ -183,7 +190,7 @@ class ModuleDict(Layer):
         return self.__dict__[key]
 
     def __setitem__(self, key, layer):
-        self.add_module(key, _checked(layer, "ModuleDict"))
+        self.add_module(key, _checked_or_none(layer, "ModuleDict"))
 
     def __delitem__(self, key):
         self[key]

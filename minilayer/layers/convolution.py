@@ -16,8 +16,8 @@ class _Windows(Layer):
     def _settings(self, in_channels, out_channels, kernel_size, stride, dilation, groups):
         """Check and keep the arguments that mean the same in both."""
         name = type(self).__name__
-        self.in_channels = positive_int(name, "in_channels", in_channels)
-        self.out_channels = positive_int(name, "out_channels", out_channels)
+        self.in_channels = positive_int(name, "in_channels", in_channels, zero=True)
+        self.out_channels = positive_int(name, "out_channels", out_channels, zero=True)
         self.groups = positive_int(name, "groups", groups)
         for what, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if channels % groups:
@@ -34,7 +34,8 @@ class _Windows(Layer):
             self.to(device)
 
     def reset_parameters(self, rng=None):
-        bound = 1 / math.sqrt(math.prod(self.weight.shape[1:]))
+        inputs = math.prod(self.weight.shape[1:])
+        bound = 1 / math.sqrt(inputs) if inputs else 0.0
         uniform_(self.weight, -bound, bound, rng)
         if self.bias is not None:
             uniform_(self.bias, -bound, bound, rng)
@@ -81,12 +82,12 @@ class _Conv(_Windows):
             pairs = [(n, n) for n in ((0,) * self.axes if self.padding == "valid" else self.padding)]
         return tuple([n for pair in reversed(pairs) for n in pair])
 
-    def forward(self, x):
+    def forward(self, input):
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.axes - 1]
         padding = self.padding
         if self.padding_mode != "zeros":
-            x, padding = F.pad(x, self._around(), self.padding_mode), 0
-        return convolve(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+            input, padding = F.pad(input, self._around(), self.padding_mode), 0
+        return convolve(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 class Conv1d(_Conv):
@@ -176,10 +177,10 @@ class _ConvTranspose(_Windows):
             more.append(size - least)
         return tuple(more)
 
-    def forward(self, x, output_size=None):
+    def forward(self, input, output_size=None):
         spread = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self.axes - 1]
-        more = self.output_padding if output_size is None else self._padding_for(x, output_size)
-        return spread(x, self.weight, self.bias, self.stride, self.padding, more, self.groups, self.dilation)
+        more = self.output_padding if output_size is None else self._padding_for(input, output_size)
+        return spread(input, self.weight, self.bias, self.stride, self.padding, more, self.groups, self.dilation)
 
 
 class ConvTranspose1d(_ConvTranspose):
@@ -262,8 +263,8 @@ class Unfold(Layer):
         self.padding = _as_given("Unfold", "padding", padding, 0)
         self.stride = _as_given("Unfold", "stride", stride, 1)
 
-    def forward(self, x):
-        return F.unfold(x, self.kernel_size, self.dilation, self.padding, self.stride)
+    def forward(self, input):
+        return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self):
         return (f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
@@ -291,8 +292,8 @@ class Fold(Layer):
         self.padding = _as_given("Fold", "padding", padding, 0)
         self.stride = _as_given("Fold", "stride", stride, 1)
 
-    def forward(self, x):
-        return F.fold(x, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)
+    def forward(self, input):
+        return F.fold(input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self):
         return (f"output_size={self.output_size}, kernel_size={self.kernel_size}, dilation={self.dilation}, "

@@ -27,8 +27,8 @@ class Dropout(_Dropout):
     (4, 5)
     """
 
-    def forward(self, x):
-        return F.dropout(x, self.p, self.training, self.inplace, self.rng)
+    def forward(self, input):
+        return F.dropout(input, self.p, self.training, self.inplace, self.rng)
 
 
 class Dropout1d(_Dropout):
@@ -42,8 +42,8 @@ class Dropout1d(_Dropout):
     (4, 5, 6)
     """
 
-    def forward(self, x):
-        return F.dropout1d(x, self.p, self.training, self.inplace, self.rng)
+    def forward(self, input):
+        return F.dropout1d(input, self.p, self.training, self.inplace, self.rng)
 
 
 class Dropout2d(_Dropout):
@@ -57,8 +57,8 @@ class Dropout2d(_Dropout):
     (4, 5, 6, 6)
     """
 
-    def forward(self, x):
-        return F.dropout2d(x, self.p, self.training, self.inplace, self.rng)
+    def forward(self, input):
+        return F.dropout2d(input, self.p, self.training, self.inplace, self.rng)
 
 
 class Dropout3d(_Dropout):
@@ -72,8 +72,8 @@ class Dropout3d(_Dropout):
     (4, 5, 2, 6, 6)
     """
 
-    def forward(self, x):
-        return F.dropout3d(x, self.p, self.training, self.inplace, self.rng)
+    def forward(self, input):
+        return F.dropout3d(input, self.p, self.training, self.inplace, self.rng)
 
 
 class AlphaDropout(_Dropout):
@@ -89,8 +89,8 @@ class AlphaDropout(_Dropout):
     (4, 5)
     """
 
-    def forward(self, x):
-        return F.alpha_dropout(x, self.p, self.training, rng=self.rng)
+    def forward(self, input):
+        return F.alpha_dropout(input, self.p, self.training, rng=self.rng)
 
 
 class FeatureAlphaDropout(_Dropout):
@@ -103,5 +103,5 @@ class FeatureAlphaDropout(_Dropout):
     (4, 5, 6)
     """
 
-    def forward(self, x):
-        return F.feature_alpha_dropout(x, self.p, self.training, rng=self.rng)
+    def forward(self, input):
+        return F.feature_alpha_dropout(input, self.p, self.training, rng=self.rng)

@@ -11,8 +11,8 @@ class _Table(Layer):
     def _set_table(self, num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, weight,
                    device, dtype, rng, freeze=False):
         name = type(self).__name__
-        self.num_embeddings = positive_int(name, "num_embeddings", num_embeddings)
-        self.embedding_dim = positive_int(name, "embedding_dim", embedding_dim)
+        self.num_embeddings = positive_int(name, "num_embeddings", num_embeddings, zero=True)
+        self.embedding_dim = positive_int(name, "embedding_dim", embedding_dim, zero=True)
         if padding_idx is not None:
             if isinstance(padding_idx, bool) or not hasattr(padding_idx, "__index__"):
                 raise TypeError(f"{name}: expected padding_idx to be an integer or None, got {padding_idx!r}")
@@ -83,8 +83,8 @@ class Embedding(_Table):
         return cls(rows, features, padding_idx=padding_idx, max_norm=max_norm, norm_type=norm_type,
                    scale_grad_by_freq=scale_grad_by_freq, sparse=sparse, _weight=embeddings, _freeze=freeze)
 
-    def forward(self, index):
-        return F.embedding(index, self.weight, self.padding_idx, self.max_norm, self.norm_type,
+    def forward(self, input):
+        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type,
                            self.scale_grad_by_freq)                 # (*, embedding_dim)
 
     def extra_repr(self):
@@ -126,8 +126,8 @@ class EmbeddingBag(_Table):
         made.weight.requires_grad_(not freeze)
         return made
 
-    def forward(self, index, offsets=None, per_sample_weights=None):
-        return F.embedding_bag(index, self.weight, offsets, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.mode,
+    def forward(self, input, offsets=None, per_sample_weights=None):
+        return F.embedding_bag(input, self.weight, offsets, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.mode,
                                False, per_sample_weights, self.include_last_offset, self.padding_idx)  # (B, embedding_dim)
 
     def extra_repr(self):

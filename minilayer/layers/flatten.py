@@ -14,8 +14,8 @@ class Flatten(Layer):
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x):
-        return F.flatten(x, self.start_dim, self.end_dim)
+    def forward(self, input):
+        return F.flatten(input, self.start_dim, self.end_dim)
 
     def extra_repr(self):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -43,8 +43,8 @@ class Unflatten(Layer):
         self.dim = dim
         self.unflattened_size = unflattened_size
 
-    def forward(self, x):
-        return F.unflatten(x, self.dim, self.unflattened_size)
+    def forward(self, input):
+        return F.unflatten(input, self.dim, self.unflattened_size)
 
     def extra_repr(self):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -175,13 +175,13 @@ class Layer:
         if hasattr(self, name) and self._kinds.get(name) != kind:
             raise KeyError(f"{what}: {type(self).__name__} has an attribute {name!r} already; choose another name")
 
-    def register_parameter(self, name, parameter):
-        """Register a parameter, or None for one that is left out."""
+    def register_parameter(self, name, param):
+        """Register a param, or None for one that is left out."""
         self._check_name(name, "register_parameter")
-        if parameter is not None and not isinstance(parameter, Parameter):
-            raise TypeError(f"register_parameter: expected a Parameter or None, got {type(parameter).__name__}")
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(f"register_parameter: expected a Parameter or None, got {type(param).__name__}")
         self._kinds[name] = PARAMETER
-        self.__dict__[name] = parameter
+        self.__dict__[name] = param
 
     def register_buffer(self, name, tensor, persistent=True):
         """Register a tensor that is state but not learned (running statistics). `persistent=False` keeps it out of
@@ -193,15 +193,15 @@ class Layer:
         self.__dict__[name] = tensor
         (self._transient.discard if persistent else self._transient.add)(name)
 
-    def add_module(self, name, layer):
+    def add_module(self, name, module):
         """Register a child by name."""
         self._check_name(name, "add_module", CHILD)
-        if layer is not None and not isinstance(layer, Layer):
-            raise TypeError(f"add_module: expected a Layer or None, got {type(layer).__name__}")
+        if module is not None and not isinstance(module, Layer):
+            raise TypeError(f"add_module: expected a Layer or None, got {type(module).__name__}")
         self._kinds[name] = CHILD
-        self.__dict__[name] = layer
-        if layer is not None:
-            layer.__dict__["_name"] = name
+        self.__dict__[name] = module
+        if module is not None:
+            module.__dict__["_name"] = name
 
     register_module = add_module
 
@@ -306,11 +306,11 @@ class Layer:
 
     # ---- modes and places ----
 
-    def apply(self, function):
-        """Call `function` on every layer below this one, then on this one; returns self."""
+    def apply(self, fn):
+        """Call `fn` on every layer below this one, then on this one; returns self."""
         for child in self.children():
-            child.apply(function)
-        function(self)
+            child.apply(fn)
+        fn(self)
         return self
 
     def train(self, mode=True):
@@ -372,8 +372,8 @@ class Layer:
     def cpu(self):
         return self.to("cpu")
 
-    def cuda(self):
-        return self.to("cuda")
+    def cuda(self, device=None):
+        return self.to("cuda" if device is None else device)
 
     def float(self):
         return self.to(dtype="float32")
@@ -397,7 +397,16 @@ class Layer:
 
         `prefix` (with its dot) is put before each path; `keep_vars=True` gives the parameters themselves; `destination`
         is a dict to fill."""
-        state = OrderedDict() if destination is None else destination
+        for _, path, hook, layer in self._state_hooks_of("before state_dict"):
+            hook(layer, prefix + path, keep_vars)
+        state = self._gathered(OrderedDict() if destination is None else destination, prefix, keep_vars)
+        for name, path, hook, layer in reversed(self._state_hooks_of("after state_dict")):
+            if hook(layer, state, prefix + path, {}) is not None:
+                raise RuntimeError(f"state_dict: expected a hook of {name} to return None; it may change the dict it is given")
+        return state
+
+    def _gathered(self, state, prefix="", keep_vars=False):
+        """`state` with every value of the state put in: state_dict without its hooks."""
         for path, layer, name in self._state():
             value = layer.__dict__[name]
             state[prefix + path] = value if keep_vars else value.detach()
@@ -416,18 +425,22 @@ class Layer:
 
         `strict=True` asks for exactly the layer's own keys; otherwise missing and unexpected ones are returned.
         Values may be tensors or ndarrays; they are cast to the layer's dtypes. `assign=True` takes the values themselves,
-        with their dtype, instead of copying: make the optimiser afterwards.
+        with their dtype, instead of copying: make the optimiser afterwards. (Hooks after loading see the loaded values, and may
+        take names off the lists they are given: so with them, what fits is copied before names are found missing.)
         """
         if not hasattr(state_dict, "keys"):
             raise TypeError(f"load_state_dict: expected a dict of tensors by name, got {type(state_dict).__name__}")
-        own = self.state_dict()
-        missing = [k for k in own if k not in state_dict]
-        unexpected = [k for k in state_dict if k not in own]
-        problems = []
-        if strict and missing:
-            problems.append(f"missing: {', '.join(missing)}")
-        if strict and unexpected:
-            problems.append(f"unexpected: {', '.join(map(str, unexpected))}")
+        own = self._gathered(OrderedDict())
+        missing, unexpected, problems = [], [], []
+        before, after = (self._state_hooks_of(f"{when} load_state_dict") for when in ("before", "after"))
+        if before:
+            state_dict = OrderedDict(state_dict)
+            for _, path, hook, layer in before:
+                hook(layer, state_dict, path, {}, strict, missing, unexpected, problems)
+        missing += [k for k in own if k not in state_dict]
+        unexpected += [k for k in state_dict if k not in own]
+        if not after:
+            problems += self._strangers(strict, missing, unexpected)
         values = {}
         for key in own:
             if key in state_dict:
@@ -443,20 +456,35 @@ class Layer:
                     problems.append(f"{key}: expected shape {own[key].shape}, got {tuple(value.shape)}")
                     continue
                 values[key] = value if isinstance(value, Tensor) else Tensor(value)
-        if problems:
-            raise RuntimeError(f"load_state_dict: the state does not fit {type(self).__name__}: " + "; ".join(problems)
-                               + ("; pass strict=False to load what fits by name" if strict else ""))
+        self._refuse(problems, strict)
         if assign:
             for key, layer, name in self._state():
                 if key in values:
                     layer._assign(name, values[key])
-            return LoadResult(missing, unexpected)
-        for key, value in values.items():
-            if isinstance(own[key], Uninitialized):
-                own[key].materialize(value.shape)
-                own[key] = own[key].detach()
-            own[key].copy_(value.detach().to(device=own[key].device))
-        return LoadResult(missing, unexpected)
+        else:
+            for key, value in values.items():
+                if isinstance(own[key], Uninitialized):
+                    own[key].materialize(value.shape)
+                    own[key] = own[key].detach()
+                own[key].copy_(value.detach().to(device=own[key].device))
+        result = LoadResult(missing, unexpected)
+        for _, _, hook, layer in reversed(after):
+            if hook(layer, result) is not None:
+                raise RuntimeError("load_state_dict: expected a hook after loading to return None; it may change the lists of "
+                                   "names it is given")
+        if after:
+            self._refuse(self._strangers(strict, missing, unexpected), strict)
+        return result
+
+    def _strangers(self, strict, missing, unexpected):
+        """What is wrong with the names of a state."""
+        return ([f"missing: {', '.join(missing)}"] if strict and missing else []) + (
+            [f"unexpected: {', '.join(map(str, unexpected))}"] if strict and unexpected else [])
+
+    def _refuse(self, problems, strict):
+        if problems:
+            raise RuntimeError(f"load_state_dict: the state does not fit {type(self).__name__}: " + "; ".join(problems)
+                               + ("; pass strict=False to load what fits by name" if strict else ""))
 
     def _assign(self, name, value):
         old = self.__dict__[name]
@@ -495,6 +523,33 @@ class Layer:
         returns replaces grad_input. Both have one entry a positional input or output, None where it has no gradient; but
         once one input requires a gradient, every tensor among them shows one, zeros where none came."""
         return _register(self._backward_hooks, hook, prepend)
+
+    def register_state_dict_pre_hook(self, hook):
+        """Call `hook(layer, prefix, keep_vars)` before state_dict gathers the layer's values."""
+        return self._register_state_hook("before state_dict", hook)
+
+    def register_state_dict_post_hook(self, hook):
+        """Call `hook(layer, state_dict, prefix, metadata)` when state_dict has them: it may change the dict. (`metadata` is
+        there for PyTorch's sake, and empty.)"""
+        return self._register_state_hook("after state_dict", hook)
+
+    def register_load_state_dict_pre_hook(self, hook):
+        """Call `hook(layer, state_dict, prefix, metadata, strict, missing_keys, unexpected_keys, error_msgs)` before
+        load_state_dict looks at the state: it may change the dict, which is a copy, to rename the values of an old version."""
+        return self._register_state_hook("before load_state_dict", hook)
+
+    def register_load_state_dict_post_hook(self, hook):
+        """Call `hook(layer, incompatible_keys)` when values were loaded: it may take names off incompatible_keys.missing_keys
+        and .unexpected_keys, which strict=True then does not miss."""
+        return self._register_state_hook("after load_state_dict", hook)
+
+    def _register_state_hook(self, when, hook):
+        return Hook(self.__dict__.setdefault("_state_hooks", {}).setdefault(when, []), hook)
+
+    def _state_hooks_of(self, when):
+        """[(path, path with its dot, hook, layer)] of the hooks registered on this layer and those below it."""
+        return [(path, path and path + ".", hook, layer) for path, layer in self.named_modules(remove_duplicate=False)
+                for hook in layer.__dict__.get("_state_hooks", {}).get(when, ())]
 
     def _call_with_hooks(self, inputs, kwargs):
         for hook in list(self._forward_pre_hooks):

@@ -58,11 +58,11 @@ class _Lazy(Layer):
         if not self.has_uninitialized_params():
             super().reset_parameters(rng)
 
-    def forward(self, x, *settings, **more):
-        self.initialize_parameters(x)
+    def forward(self, input, *settings, **more):
+        self.initialize_parameters(input)
         del self.__dict__["_rng"]
         object.__setattr__(self, "__class__", self.becomes)
-        return self.forward(x, *settings, **more)
+        return self.forward(input, *settings, **more)
 
     def _lines(self):
         shapeless = [n for n in ("weight", "bias") if isinstance(getattr(self, n), Uninitialized)]

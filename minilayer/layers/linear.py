@@ -37,8 +37,8 @@ class Linear(Layer):
         if self.bias is not None:
             uniform_(self.bias, -bound, bound, rng)
 
-    def forward(self, x):
-        return F.linear(x, self.weight, self.bias)                  # (*, out_features)
+    def forward(self, input):
+        return F.linear(input, self.weight, self.bias)                  # (*, out_features)
 
     def extra_repr(self):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
@@ -54,5 +54,5 @@ class Identity(Layer):
     def __init__(self, *args, **kwargs):
         super().__init__()
 
-    def forward(self, x):
-        return x
+    def forward(self, input):
+        return input

@@ -7,21 +7,22 @@ from minilayer.layers.layer import Layer
 from minilayer.layers.linear import Linear
 from minilayer.layers.settings import number, positive_int, probability
 from minilayer.ops.indexing import scatter
+from minilayer.ops.losses import reduction_of
 from minilayer.tensor import Tensor
-
-
-def _reduction(layer, reduction, known=("none", "mean", "sum")):
-    if reduction not in known:
-        raise ValueError(f"{layer}: expected reduction {', '.join(map(repr, known[:-1]))} or {known[-1]!r}, got {reduction!r}")
-    return reduction
 
 
 class _Loss(Layer):
     """A loss with a reduction, and perhaps a weight that is state but not learned."""
 
+    def __new__(cls, *args, **kwargs):
+        if "size_average" in kwargs or "reduce" in kwargs:
+            raise TypeError(f"{cls.__name__}: size_average and reduce, which PyTorch deprecated, are not taken here; use "
+                            "reduction='mean', 'sum' or 'none'")
+        return super().__new__(cls, *args, **kwargs)
+
     def __init__(self, reduction="mean", known=("none", "mean", "sum")):
         super().__init__()
-        self.reduction = _reduction(type(self).__name__, reduction, known)
+        self.reduction = reduction_of(type(self).__name__, reduction, known)
 
     def _weights(self, **weights):
         for name, weight in weights.items():
@@ -46,8 +47,8 @@ class L1Loss(_Loss):
     def __init__(self, reduction="mean"):
         super().__init__(reduction)
 
-    def forward(self, x, target):
-        return F.l1_loss(x, target, reduction=self.reduction)
+    def forward(self, input, target):
+        return F.l1_loss(input, target, reduction=self.reduction)
 
 
 class MSELoss(_Loss):
@@ -62,8 +63,8 @@ class MSELoss(_Loss):
     def __init__(self, reduction="mean"):
         super().__init__(reduction)
 
-    def forward(self, x, target):
-        return F.mse_loss(x, target, reduction=self.reduction)
+    def forward(self, input, target):
+        return F.mse_loss(input, target, reduction=self.reduction)
 
 
 class SmoothL1Loss(_Loss):
@@ -81,8 +82,8 @@ class SmoothL1Loss(_Loss):
         super().__init__(reduction)
         self.beta = number("SmoothL1Loss", "beta", beta, least=0)
 
-    def forward(self, x, target):
-        return F.smooth_l1_loss(x, target, reduction=self.reduction, beta=self.beta)
+    def forward(self, input, target):
+        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
 class HuberLoss(_Loss):
@@ -101,8 +102,8 @@ class HuberLoss(_Loss):
         super().__init__(reduction)
         self.delta = number("HuberLoss", "delta", delta, above=0)
 
-    def forward(self, x, target):
-        return F.huber_loss(x, target, reduction=self.reduction, delta=self.delta)
+    def forward(self, input, target):
+        return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
 
 
 # ---- over classes ----
@@ -125,8 +126,8 @@ class CrossEntropyLoss(_Loss):
         self.ignore_index = ignore_index
         self.label_smoothing = probability("CrossEntropyLoss", "label_smoothing", label_smoothing)
 
-    def forward(self, x, target):
-        return F.cross_entropy(x, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
+    def forward(self, input, target):
+        return F.cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
 class NLLLoss(_Loss):
@@ -147,8 +148,8 @@ class NLLLoss(_Loss):
         self._weights(weight=weight)
         self.ignore_index = ignore_index
 
-    def forward(self, x, target):
-        return F.nll_loss(x, target, self.weight, self.ignore_index, self.reduction)
+    def forward(self, input, target):
+        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
 
 class LinearCrossEntropyLoss(_Loss):
@@ -182,11 +183,11 @@ class LinearCrossEntropyLoss(_Loss):
             rows *= n
         self.linear = Linear(positive_int(name, "in_features", in_features), rows, bias=bias, device=device, dtype=dtype, rng=rng)
 
-    def forward(self, x, target):
+    def forward(self, input, target):
         places = (self.num_classes, *self.out_features)
         bias = self.linear.bias
         return F.linear_cross_entropy(
-            x, self.linear.weight.reshape(*places, self.linear.in_features), target,
+            input, self.linear.weight.reshape(*places, self.linear.in_features), target,
             linear_bias=None if bias is None else bias.reshape(*places), weight=self.weight, reduction=self.reduction,
             ignore_index=self.ignore_index, label_smoothing=self.label_smoothing, options=self.options)
 
@@ -217,8 +218,8 @@ class MultiMarginLoss(_Loss):
         self.margin = number("MultiMarginLoss", "margin", margin)
         self._weights(weight=weight)
 
-    def forward(self, x, target):
-        return F.multi_margin_loss(x, target, self.p, self.margin, self.weight, self.reduction)
+    def forward(self, input, target):
+        return F.multi_margin_loss(input, target, self.p, self.margin, self.weight, self.reduction)
 
 
 class MultiLabelMarginLoss(_Loss):
@@ -235,8 +236,8 @@ class MultiLabelMarginLoss(_Loss):
     def __init__(self, reduction="mean"):
         super().__init__(reduction)
 
-    def forward(self, x, target):
-        return F.multilabel_margin_loss(x, target, self.reduction)
+    def forward(self, input, target):
+        return F.multilabel_margin_loss(input, target, self.reduction)
 
 
 # ---- yes or no ----
@@ -256,8 +257,8 @@ class BCELoss(_Loss):
         super().__init__(reduction)
         self._weights(weight=weight)
 
-    def forward(self, x, target):
-        return F.binary_cross_entropy(x, target, self.weight, self.reduction)
+    def forward(self, input, target):
+        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
 
 
 class BCEWithLogitsLoss(_Loss):
@@ -275,8 +276,8 @@ class BCEWithLogitsLoss(_Loss):
         super().__init__(reduction)
         self._weights(weight=weight, pos_weight=pos_weight)
 
-    def forward(self, x, target):
-        return F.binary_cross_entropy_with_logits(x, target, self.weight, self.reduction, self.pos_weight)
+    def forward(self, input, target):
+        return F.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
 
 
 class MultiLabelSoftMarginLoss(_Loss):
@@ -293,8 +294,8 @@ class MultiLabelSoftMarginLoss(_Loss):
         super().__init__(reduction)
         self._weights(weight=weight)
 
-    def forward(self, x, target):
-        return F.multilabel_soft_margin_loss(x, target, self.weight, self.reduction)
+    def forward(self, input, target):
+        return F.multilabel_soft_margin_loss(input, target, self.weight, self.reduction)
 
 
 class SoftMarginLoss(_Loss):
@@ -309,8 +310,8 @@ class SoftMarginLoss(_Loss):
     def __init__(self, reduction="mean"):
         super().__init__(reduction)
 
-    def forward(self, x, target):
-        return F.soft_margin_loss(x, target, self.reduction)
+    def forward(self, input, target):
+        return F.soft_margin_loss(input, target, self.reduction)
 
 
 class HingeEmbeddingLoss(_Loss):
@@ -327,8 +328,8 @@ class HingeEmbeddingLoss(_Loss):
         super().__init__(reduction)
         self.margin = number("HingeEmbeddingLoss", "margin", margin)
 
-    def forward(self, x, target):
-        return F.hinge_embedding_loss(x, target, self.margin, self.reduction)
+    def forward(self, input, target):
+        return F.hinge_embedding_loss(input, target, self.margin, self.reduction)
 
 
 # ---- distributions ----
@@ -349,8 +350,8 @@ class KLDivLoss(_Loss):
         super().__init__(reduction, ("none", "mean", "sum", "batchmean"))
         self.log_target = log_target
 
-    def forward(self, x, target):
-        return F.kl_div(x, target, reduction=self.reduction, log_target=self.log_target)
+    def forward(self, input, target):
+        return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
 
 
 class PoissonNLLLoss(_Loss):
@@ -370,8 +371,8 @@ class PoissonNLLLoss(_Loss):
         self.full = full
         self.eps = number("PoissonNLLLoss", "eps", eps)
 
-    def forward(self, x, target):
-        return F.poisson_nll_loss(x, target, self.log_input, self.full, self.eps, self.reduction)
+    def forward(self, log_input, target):
+        return F.poisson_nll_loss(log_input, target, self.log_input, self.full, self.eps, self.reduction)
 
 
 class GaussianNLLLoss(_Loss):
@@ -391,8 +392,8 @@ class GaussianNLLLoss(_Loss):
         self.full = full
         self.eps = number("GaussianNLLLoss", "eps", eps)
 
-    def forward(self, x, target, var):
-        return F.gaussian_nll_loss(x, target, var, full=self.full, eps=self.eps, reduction=self.reduction)
+    def forward(self, input, target, var):
+        return F.gaussian_nll_loss(input, target, var, full=self.full, eps=self.eps, reduction=self.reduction)
 
 
 # ---- two or three at a time ----
@@ -410,8 +411,8 @@ class MarginRankingLoss(_Loss):
         super().__init__(reduction)
         self.margin = number("MarginRankingLoss", "margin", margin)
 
-    def forward(self, x1, x2, target):
-        return F.margin_ranking_loss(x1, x2, target, self.margin, self.reduction)
+    def forward(self, input1, input2, target):
+        return F.margin_ranking_loss(input1, input2, target, self.margin, self.reduction)
 
 
 class CosineEmbeddingLoss(_Loss):
@@ -428,8 +429,8 @@ class CosineEmbeddingLoss(_Loss):
         super().__init__(reduction)
         self.margin = number("CosineEmbeddingLoss", "margin", margin)
 
-    def forward(self, x1, x2, target):
-        return F.cosine_embedding_loss(x1, x2, target, self.margin, self.reduction)
+    def forward(self, input1, input2, target):
+        return F.cosine_embedding_loss(input1, input2, target, self.margin, self.reduction)
 
 
 class TripletMarginLoss(_Loss):
@@ -555,11 +556,11 @@ class AdaptiveLogSoftmaxWithLoss(Layer):
             first.reset_parameters(rng)
             second.reset_parameters(rng)
 
-    def forward(self, x, target):
-        if target.ndim > 1 or x.ndim != target.ndim + 1 or x.shape[:-1] != target.shape:
+    def forward(self, input_, target_):
+        if target_.ndim > 1 or input_.ndim != target_.ndim + 1 or input_.shape[:-1] != target_.shape:
             raise ValueError(f"AdaptiveLogSoftmaxWithLoss: expected x (N, {self.in_features}) and target (N,), or "
-                             f"({self.in_features},) and (), got {x.shape} and {target.shape}")
-        rows, labels = (x, target) if target.ndim else (x.unsqueeze(0), target.unsqueeze(0))
+                             f"({self.in_features},) and (), got {input_.shape} and {target_.shape}")
+        rows, labels = (input_, target_) if target_.ndim else (input_.unsqueeze(0), target_.unsqueeze(0))
         labels = labels.long()
         if labels.numel() and not 0 <= labels.min().item() <= labels.max().item() < self.n_classes:
             raise IndexError(f"AdaptiveLogSoftmaxWithLoss: expected targets in [0, {self.n_classes - 1}], got values from "
@@ -578,7 +579,7 @@ class AdaptiveLogSoftmaxWithLoss(Layer):
             within = scatter(within, 0, chosen, picked)
         output = within + head.gather(1, place.unsqueeze(1)).squeeze(1)
         loss = (-output).mean()
-        return AdaptiveLogSoftmaxOutput(output if target.ndim else output.squeeze(0), loss)
+        return AdaptiveLogSoftmaxOutput(output if target_.ndim else output.squeeze(0), loss)
 
     def _all(self, x, head):
         """The log-probabilities of all classes, from the head's scores."""

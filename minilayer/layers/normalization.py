@@ -64,7 +64,7 @@ def _shape_of(layer, normalized_shape):
     shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
     if not shape:
         raise ValueError(f"{layer}: expected normalized_shape with at least one axis, got ()")
-    return tuple([positive_int(layer, "normalized_shape", n) for n in shape])
+    return tuple([positive_int(layer, "normalized_shape", n, zero=True) for n in shape])
 
 
 class _BatchNorm(_Norm):
@@ -72,17 +72,17 @@ class _BatchNorm(_Norm):
                  dtype=None, *, bias=True):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
-    def forward(self, x):
-        if x.ndim not in self.ranks:
+    def forward(self, input):
+        if input.ndim not in self.ranks:
             raise ValueError(f"{type(self).__name__}: expected an input with {' or '.join(map(str, self.ranks))} "
-                             f"dimensions, got shape {x.shape}")
+                             f"dimensions, got shape {input.shape}")
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats:
             self.num_batches_tracked.add_(1)
             if self.momentum is None:           # the plain mean of all batches so far
                 momentum = 1.0 / self.num_batches_tracked.item()
         tracked = self.track_running_stats
-        return F.batch_norm(x, self.running_mean if tracked else None, self.running_var if tracked else None,
+        return F.batch_norm(input, self.running_mean if tracked else None, self.running_var if tracked else None,
                             self.weight, self.bias, self.training or not tracked, momentum, self.eps)
 
 
@@ -131,17 +131,18 @@ class _InstanceNorm(_Norm):
                  dtype=None, *, bias=True):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
-    def forward(self, x):
+    def forward(self, input):
         batched, single = self.ranks
-        if x.ndim not in self.ranks:
+        if input.ndim not in self.ranks:
             raise ValueError(f"{type(self).__name__}: expected an input with {batched} dimensions, or {single} without "
-                             f"a batch, got shape {x.shape}")
-        if self.affine and x.shape[x.ndim - single] != self.num_features:
+                             f"a batch, got shape {input.shape}")
+        if self.affine and input.shape[input.ndim - single] != self.num_features:
             raise ValueError(f"{type(self).__name__}: expected {self.num_features} channels (num_features), got "
-                             f"{x.shape[x.ndim - single]} in an input of shape {x.shape}")
-        y = F.instance_norm(x if x.ndim == batched else x.unsqueeze(0), self.running_mean, self.running_var, self.weight,
-                            self.bias, self.training or not self.track_running_stats, self.momentum or 0.0, self.eps)
-        return y if x.ndim == batched else y.squeeze(0)
+                             f"{input.shape[input.ndim - single]} in an input of shape {input.shape}")
+        y = F.instance_norm(input if input.ndim == batched else input.unsqueeze(0), self.running_mean, self.running_var,
+                            self.weight, self.bias, self.training or not self.track_running_stats, self.momentum or 0.0,
+                            self.eps)
+        return y if input.ndim == batched else y.squeeze(0)
 
 
 class InstanceNorm1d(_InstanceNorm):
@@ -214,8 +215,8 @@ class GroupNorm(Layer):
     def reset_parameters(self):
         _reset_affine(self)
 
-    def forward(self, x):
-        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+    def forward(self, input):
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self):
         return (f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
@@ -248,8 +249,8 @@ class LayerNorm(Layer):
     def reset_parameters(self):
         _reset_affine(self)
 
-    def forward(self, x):
-        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+    def forward(self, input):
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self):
         return (f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
@@ -309,8 +310,8 @@ class LocalResponseNorm(Layer):
         self.alpha, self.beta, self.k = (number("LocalResponseNorm", n, v) for n, v in
                                          (("alpha", alpha), ("beta", beta), ("k", k)))
 
-    def forward(self, x):
-        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+    def forward(self, input):
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self):
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

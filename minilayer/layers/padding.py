@@ -14,13 +14,13 @@ class _Pad(Layer):
         self.padding = integers(type(self).__name__, "padding", padding, 2 * self.n,
                                 f"{2 * self.n} of them, two for each axis from the last on")
 
-    def forward(self, x):
+    def forward(self, input):
         n, name = self.n, type(self).__name__
-        if not hasattr(x, "ndim") or x.ndim not in (n + 1, n + 2):
-            got = tuple(x.shape) if hasattr(x, "shape") else type(x).__name__
+        if not hasattr(input, "ndim") or input.ndim not in (n + 1, n + 2):
+            got = tuple(input.shape) if hasattr(input, "shape") else type(input).__name__
             raise ValueError(f"{name}: expected an input with {n} axes behind the channels, (C, ...) or (B, C, ...), "
                              f"got {got}; .unsqueeze(0) adds an axis")
-        return F.pad(x, self.padding, self.mode, self.value)
+        return F.pad(input, self.padding, self.mode, self.value)
 
     def extra_repr(self):
         return f"{self.padding}"

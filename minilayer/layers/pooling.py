@@ -45,8 +45,8 @@ class _MaxPool(_Windows):
         self.dilation = _checked(type(self).__name__, "dilation", dilation, 1, self.n)
         self.return_indices, self.ceil_mode = bool(return_indices), bool(ceil_mode)
 
-    def forward(self, x):
-        return self.function(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
+    def forward(self, input):
+        return self.function(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
                              self.return_indices)
 
     def extra_repr(self):
@@ -110,8 +110,8 @@ class _AvgPool(_Windows):
                                  f"0, got {divisor_override!r}")
         self.divisor_override = divisor_override
 
-    def forward(self, x):
-        return self.function(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
+    def forward(self, input):
+        return self.function(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
                              self.divisor_override)
 
 
@@ -130,8 +130,8 @@ class AvgPool1d(_AvgPool):
         for name in ("kernel_size", "stride", "padding"):
             setattr(self, name, _each(getattr(self, name), 1))
 
-    def forward(self, x):
-        return F.avg_pool1d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+    def forward(self, input):
+        return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
 
 class AvgPool2d(_AvgPool):
@@ -172,8 +172,8 @@ class _LPPool(Layer):
         self.stride = None if stride is None else _checked(name, "stride", stride, 1, self.n)
         self.ceil_mode = bool(ceil_mode)
 
-    def forward(self, x):
-        return self.function(x, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+    def forward(self, input):
+        return self.function(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
 
     def extra_repr(self):
         return (f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
@@ -236,8 +236,8 @@ class _AdaptiveMaxPool(_Adaptive):
         self._size(output_size)
         self.return_indices = bool(return_indices)
 
-    def forward(self, x):
-        return self.function(x, self.output_size, self.return_indices)
+    def forward(self, input):
+        return self.function(input, self.output_size, self.return_indices)
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
@@ -285,8 +285,8 @@ class _AdaptiveAvgPool(_Adaptive):
         super().__init__()
         self._size(output_size)
 
-    def forward(self, x):
-        return self.function(x, self.output_size)
+    def forward(self, input):
+        return self.function(input, self.output_size)
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
@@ -335,8 +335,8 @@ class _MaxUnpool(_Windows):
         self.kernel_size, self.stride, self.padding = (
             _each(v, self.n) for v in (self.kernel_size, self.stride, self.padding))
 
-    def forward(self, x, indices, output_size=None):
-        return self.function(x, indices, self.kernel_size, self.stride, self.padding, output_size)
+    def forward(self, input, indices, output_size=None):
+        return self.function(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 class MaxUnpool1d(_MaxUnpool):
@@ -401,8 +401,8 @@ class _FractionalMaxPool(Layer):
         self.register_buffer("_random_samples", _random_samples)
         self._rng = rng
 
-    def forward(self, x):
-        return self.function(x, self.kernel_size, self.output_size, self.output_ratio, self.return_indices,
+    def forward(self, input):
+        return self.function(input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices,
                              self._random_samples, self._rng)
 
 

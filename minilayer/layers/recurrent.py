@@ -89,53 +89,53 @@ class RNNBase(Layer):
     def flatten_parameters(self):
         """Does nothing: PyTorch lays the weights out for cuDNN here."""
 
-    def forward(self, x, hx=None):
+    def forward(self, input, hx=None):
         name = type(self).__name__
-        packed = x if isinstance(x, PackedSequence) else None
+        packed = input if isinstance(input, PackedSequence) else None
         sizes = None
         if packed is not None:
-            x, sizes = packed.data, packed.batch_sizes
-        if not isinstance(x, Tensor):
-            raise TypeError(f"{name}: expected a tensor or a PackedSequence, got {type(x).__name__}")
-        if x.ndim != 2 and (packed is not None or x.ndim != 3):
+            input, sizes = packed.data, packed.batch_sizes
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}: expected a tensor or a PackedSequence, got {type(input).__name__}")
+        if input.ndim != 2 and (packed is not None or input.ndim != 3):
             raise ValueError(f"{name}: expected an input of shape ({'batch, steps' if self.batch_first else 'steps, batch'}, "
-                             f"features) or (steps, features), got {x.shape}")
-        if x.shape[-1] != self.input_size:
-            raise ValueError(f"{name}: expected input_size={self.input_size} features on the last axis, got shape {x.shape}")
-        if x.dtype != self.weight_ih_l0.dtype:
-            raise TypeError(f"{name}: expected an input of the weights' dtype {self.weight_ih_l0.dtype}, got {x.dtype}; "
+                             f"features) or (steps, features), got {input.shape}")
+        if input.shape[-1] != self.input_size:
+            raise ValueError(f"{name}: expected input_size={self.input_size} features on the last axis, got shape {input.shape}")
+        if input.dtype != self.weight_ih_l0.dtype:
+            raise TypeError(f"{name}: expected an input of the weights' dtype {self.weight_ih_l0.dtype}, got {input.dtype}; "
                             "convert one of them with .to(...)")
-        single = packed is None and x.ndim == 2
+        single = packed is None and input.ndim == 2
         if single:
-            x = x.unsqueeze(1)
+            input = input.unsqueeze(1)
         elif self.batch_first and packed is None:
-            x = x.transpose(0, 1)                                       # (T, B, I)
-        if not x.shape[0]:
-            raise ValueError(f"{name}: expected at least one step, got an input of shape {x.shape}")
-        B = x.shape[1] if packed is None else int(sizes[0])
+            input = input.transpose(0, 1)                                       # (T, B, I)
+        if not input.shape[0]:
+            raise ValueError(f"{name}: expected at least one step, got an input of shape {input.shape}")
+        B = input.shape[1] if packed is None else int(sizes[0])
         states = self._states(name, hx, B, single, None if packed is None else packed.sorted_indices)
         last = [[] for _ in states]
         for k in range(self.num_layers):
             outs = []
             for reverse in range(1 + self.bidirectional):
                 i = len(last[0])
-                y, *ends = self._one(i, x, [None if s is None else s[i] for s in states], sizes, bool(reverse))
+                y, *ends = self._one(i, input, [None if s is None else s[i] for s in states], sizes, bool(reverse))
                 outs.append(y)
                 for ended, end in zip(last, ends, strict=True):
                     ended.append(end)
-            x = F.cat(outs, -1) if self.bidirectional else outs[0]      # (T, B, D P)
+            input = F.cat(outs, -1) if self.bidirectional else outs[0]      # (T, B, D P)
             if self.dropout and k < self.num_layers - 1:
-                x = F.dropout(x, self.dropout, self.training, rng=self.rng)
+                input = F.dropout(input, self.dropout, self.training, rng=self.rng)
         ends = [ended[0].unsqueeze(0) if len(ended) == 1 else F.stack(ended) for ended in last]     # (L D, B, P)
         if packed is not None:
-            x = packed._replace(data=x)
+            input = packed._replace(data=input)
             if packed.unsorted_indices is not None:
                 ends = [end[:, packed.unsorted_indices] for end in ends]
         elif single:
-            x, ends = x.squeeze(1), [end.squeeze(1) for end in ends]
+            input, ends = input.squeeze(1), [end.squeeze(1) for end in ends]
         elif self.batch_first:
-            x = x.transpose(0, 1)
-        return x, tuple(ends) if self.mode == "LSTM" else ends[0]
+            input = input.transpose(0, 1)
+        return input, tuple(ends) if self.mode == "LSTM" else ends[0]
 
     def _states(self, name, hx, B, single, order):
         """The initial states, h and for an LSTM c, each (L D, B, features) or None."""
@@ -195,11 +195,11 @@ class RNN(RNNBase):
     """
 
     def __init__(self, input_size, hidden_size, num_layers=1, nonlinearity="tanh", bias=True, batch_first=False, dropout=0.0,
-                 bidirectional=False, device=None, dtype=None, rng=None):
+                 bidirectional=False, device=None, dtype=None, rng=None, *, proj_size=0):
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: expected nonlinearity to be 'tanh' or 'relu', got {nonlinearity!r}")
         super().__init__(f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, bias, batch_first, dropout,
-                         bidirectional, 0, device, dtype, rng)
+                         bidirectional, proj_size, device, dtype, rng)
         self.nonlinearity = nonlinearity
 
 
@@ -240,9 +240,9 @@ class GRU(RNNBase):
     """
 
     def __init__(self, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False,
-                 device=None, dtype=None, rng=None):
-        super().__init__("GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device,
-                         dtype, rng)
+                 device=None, dtype=None, rng=None, *, proj_size=0):
+        super().__init__("GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
+                         device, dtype, rng)
 
 
 class RNNCellBase(Layer):
@@ -324,8 +324,8 @@ class RNNCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, 1, device, dtype, rng)
         self.nonlinearity = nonlinearity
 
-    def forward(self, x, hx=None):
-        return self._step(rnn, x, [hx], relu=self.nonlinearity == "relu")[0]
+    def forward(self, input, hx=None):
+        return self._step(rnn, input, [hx], relu=self.nonlinearity == "relu")[0]
 
     def extra_repr(self):
         return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
@@ -350,12 +350,12 @@ class LSTMCell(RNNCellBase):
     def __init__(self, input_size, hidden_size, bias=True, device=None, dtype=None, rng=None):
         super().__init__(input_size, hidden_size, bias, 4, device, dtype, rng)
 
-    def forward(self, x, hx=None):
+    def forward(self, input, hx=None):
         if hx is None:
             hx = None, None
         elif not isinstance(hx, (tuple, list)) or len(hx) != 2:
             raise TypeError(f"LSTMCell: expected the states as a pair (h, c), got {type(hx).__name__}")
-        return tuple(self._step(lstm, x, list(hx)))
+        return tuple(self._step(lstm, input, list(hx)))
 
 
 class GRUCell(RNNCellBase):
@@ -375,5 +375,5 @@ class GRUCell(RNNCellBase):
     def __init__(self, input_size, hidden_size, bias=True, device=None, dtype=None, rng=None):
         super().__init__(input_size, hidden_size, bias, 3, device, dtype, rng)
 
-    def forward(self, x, hx=None):
-        return self._step(gru, x, [hx])[0]
+    def forward(self, input, hx=None):
+        return self._step(gru, input, [hx])[0]

@@ -1,5 +1,8 @@
 """Checks that layers make on their settings, with errors that finish the sentence."""
+import sys
 from operator import ge, gt, lt
+
+import numpy as np
 
 
 def positive_int(layer, name, value, zero=False):
@@ -32,9 +35,13 @@ def sizes(layer, name, value, axes, minimum):
 
 
 def number(layer, name, value, least=None, above=None, below=None):
-    """`value` as it was given, a number with least <= value, above < value and value < below."""
+    """`value` as it was given (NumPy's numbers as Python's), with least <= value, above < value and value < below."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{layer}: expected {name} to be a number, got {value!r}")
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise ValueError(f"{layer}: expected {name} below 1.8e308, the largest float, got a larger number")
     for bound, fits, words in ((least, ge, "of {} or more"), (above, gt, "above {}"), (below, lt, "below {}")):
         if bound is not None and not fits(value, bound):
             raise ValueError(f"{layer}: expected {name} {words.format(bound)}, got {value}")
@@ -42,7 +49,8 @@ def number(layer, name, value, least=None, above=None, below=None):
 
 
 def probability(layer, name, value):
-    """`value` as it was given, a number in [0, 1]."""
-    if not 0 <= number(layer, name, value) <= 1:
+    """`value` as `number` gives it, in [0, 1]."""
+    value = number(layer, name, value)
+    if not 0 <= value <= 1:
         raise ValueError(f"{layer}: expected {name} in [0, 1], got {value}")
     return value

@@ -41,8 +41,8 @@ class Upsample(Layer):
         self.align_corners = align_corners
         self.recompute_scale_factor = recompute_scale_factor
 
-    def forward(self, x):
-        return F.interpolate(x, self.size, self.scale_factor, self.mode, self.align_corners, self.recompute_scale_factor)
+    def forward(self, input):
+        return F.interpolate(input, self.size, self.scale_factor, self.mode, self.align_corners, self.recompute_scale_factor)
 
     def extra_repr(self):
         return (f"scale_factor={self.scale_factor}" if self.size is None else f"size={self.size}") + f", mode={self.mode!r}"
@@ -92,8 +92,8 @@ class PixelShuffle(Layer):
         super().__init__()
         self.upscale_factor = positive_int("PixelShuffle", "upscale_factor", upscale_factor)
 
-    def forward(self, x):
-        return F.pixel_shuffle(x, self.upscale_factor)
+    def forward(self, input):
+        return F.pixel_shuffle(input, self.upscale_factor)
 
     def extra_repr(self):
         return f"upscale_factor={self.upscale_factor}"
@@ -112,8 +112,8 @@ class PixelUnshuffle(Layer):
         super().__init__()
         self.downscale_factor = positive_int("PixelUnshuffle", "downscale_factor", downscale_factor)
 
-    def forward(self, x):
-        return F.pixel_unshuffle(x, self.downscale_factor)
+    def forward(self, input):
+        return F.pixel_unshuffle(input, self.downscale_factor)
 
     def extra_repr(self):
         return f"downscale_factor={self.downscale_factor}"
@@ -135,8 +135,8 @@ class ChannelShuffle(Layer):
         super().__init__()
         self.groups = positive_int("ChannelShuffle", "groups", groups)
 
-    def forward(self, x):
-        return F.channel_shuffle(x, self.groups)
+    def forward(self, input):
+        return F.channel_shuffle(input, self.groups)
 
     def extra_repr(self):
         return f"groups={self.groups}"

@@ -489,7 +489,10 @@ def hardsigmoid(input, inplace=False):
 
 
 def hardswish(input, inplace=False):
-    """input min(max(input + 3, 0), 6) / 6: silu with a sigmoid of straight lines. Howard et al., "Searching for MobileNetV3", 2019."""
+    """input min(max(input + 3, 0), 6) / 6: silu with a sigmoid of straight lines.
+
+    Howard et al., "Searching for MobileNetV3", 2019.
+    """
     return _run("hardswish", _HARDSWISH, input, inplace)
 
 

@@ -411,13 +411,18 @@ def mul(input, other):
 
 def div(input, other, *, rounding_mode=None):
     """input / other as floats; rounding_mode "floor" rounds down and "trunc" towards zero, integers staying integers"""
+    return apply2(_DIV if rounding_mode is None else division(rounding_mode, "div"), input, other)
+
+
+def division(rounding_mode, name):
+    """The op that divides so."""
     if rounding_mode is None:
-        return apply2(_DIV, input, other)
+        return _DIV
     if rounding_mode == "floor":
-        return apply2(_FLOOR_DIVIDE, input, other)
+        return _FLOOR_DIVIDE
     if rounding_mode == "trunc":
-        return apply2(_TRUNC_DIVIDE, input, other)
-    raise ValueError(f'div: expected rounding_mode None, "floor" or "trunc", got {rounding_mode!r}')
+        return _TRUNC_DIVIDE
+    raise ValueError(f'{name}: expected rounding_mode None, "floor" or "trunc", got {rounding_mode!r}')
 
 
 def true_divide(input, other):

@@ -208,7 +208,7 @@ def rotary(input, cosine, sine, interleaved=False):
     return apply(Rotary(bool(interleaved)), input, cosine, sine)
 
 
-def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None,
+def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None,
                                  enable_gqa=False, rng=None):
     """softmax(scale query key^T + mask) value, without ever holding the matrix of weights.
 

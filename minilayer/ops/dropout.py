@@ -11,6 +11,7 @@ from minilayer._ext.dispatch import family
 from minilayer.device import contiguous, device_of, empty_like, to_device
 from minilayer.inplace import apply_inplace
 from minilayer.node import TensorBase
+from minilayer.promotion import real
 from minilayer.random import generator_for
 from minilayer.tape import Op, apply, elementwise_cost
 
@@ -89,9 +90,7 @@ class DropoutRows(Dropout):
 
 def _generator(name, x, p, rng):
     """The generator to draw from, after the checks that all dropouts share."""
-    if isinstance(p, bool) or not isinstance(p, (int, float)):
-        raise TypeError(f"{name}: expected p to be a number, got {p!r}")
-    if not 0 <= p <= 1:
+    if not 0 <= real(name, "p", p) <= 1:
         raise ValueError(f"{name}: expected a probability p in [0, 1], got {p}")
     if not isinstance(x, TensorBase):
         raise TypeError(f"{name}: expected a tensor, got {type(x).__name__}; make it one with minilayer.tensor(...)")

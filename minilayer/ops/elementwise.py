@@ -592,6 +592,8 @@ def gelu(input, approximate="none"):
     """input times the normal distribution function of input; approximate="tanh" for the cheaper formula"""
     if approximate not in _GELU:
         raise ValueError(f'gelu: expected approximate="none" or "tanh", got {approximate!r}')
+    if isinstance(input, TensorBase) and input.array.dtype.kind != "f":
+        raise TypeError(f"gelu: expected a float32 or float64 tensor, got {input.array.dtype}; convert it with .float()")
     return _apply(_GELU[approximate], input)
 
 

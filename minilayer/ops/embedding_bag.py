@@ -82,8 +82,8 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale
     """
     name = "embedding_bag"
     refuse_sparse(name, sparse)
-    for what, t in (("index", input), ("weight", weight), ("offsets", offsets), ("per_sample_weights", per_sample_weights)):
-        if not isinstance(t, TensorBase) and (t is not None or what in ("index", "weight")):
+    for what, t in (("input", input), ("weight", weight), ("offsets", offsets), ("per_sample_weights", per_sample_weights)):
+        if not isinstance(t, TensorBase) and (t is not None or what in ("input", "weight")):
             raise TypeError(f"{name}: expected {what} to be a tensor, got {type(t).__name__}; make it one with "
                             "minilayer.tensor(...)")
     if mode not in ("sum", "mean", "max"):
@@ -94,18 +94,18 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale
         if mode != "sum":
             raise NotImplementedError(f"{name}: per_sample_weights are for mode 'sum', got mode {mode!r}")
         if per_sample_weights.shape != input.shape:
-            raise ValueError(f"{name}: expected per_sample_weights of index's shape {input.shape}, got "
+            raise ValueError(f"{name}: expected per_sample_weights of input's shape {input.shape}, got "
                              f"{per_sample_weights.shape}")
     padding_idx = padding_row(name, padding_idx, weight)
     array, n = input.array, input.array.size
     if array.ndim == 2:
         if offsets is not None:
-            raise ValueError(f"{name}: expected no offsets with an index of shape {array.shape}, which is bags of one length")
+            raise ValueError(f"{name}: expected no offsets with an input of shape {array.shape}, which is bags of one length")
         ends = wrap(to_device(constant(np.arange(array.shape[0] + 1, dtype=np.int64) * array.shape[1]), device_of(array)))
         input = input.reshape(n)
         per_sample_weights = None if per_sample_weights is None else per_sample_weights.reshape(n)
     elif array.ndim != 1:
-        raise ValueError(f"{name}: expected an index of one or two dimensions, got shape {array.shape}")
+        raise ValueError(f"{name}: expected an input of one or two dimensions, got shape {array.shape}")
     else:
         ends = _ends(name, offsets, n, include_last_offset)
     if max_norm is not None:

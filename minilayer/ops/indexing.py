@@ -151,11 +151,11 @@ def to_device(x, device):
     return apply(ToDevice(str(device)), x)
 
 
-def copy_(x, source):
-    """Write another tensor's values into x, broadcast and cast."""
-    if not isinstance(source, TensorBase):
-        raise TypeError(f"copy_: expected a tensor to copy from, got {type(source).__name__}")
-    return _write("copy_", x, source)
+def copy_(x, other, non_blocking=False):
+    """Write another tensor's values into x, broadcast and cast. (Copies always wait, also with PyTorch's `non_blocking`.)"""
+    if not isinstance(other, TensorBase):
+        raise TypeError(f"copy_: expected a tensor to copy from, got {type(other).__name__}")
+    return _write("copy_", x, other)
 
 
 def fill_(x, value):
@@ -805,10 +805,12 @@ def _refuse_negative(name, places, axis, size):
                              f"places count from 0 here, so add {size} to those that count from the end")
 
 
-def gather(input, dim=None, index=None, *, axis=None):
+def gather(input, dim=None, index=None, *, sparse_grad=False, axis=None):
     """y[i, j, k] = input[index[i, j, k], j, k] for dim 0, and alike for the others; y has index's shape."""
     if axis is not None:
         dim = axis_as_dim("gather", dim, axis)
+    if sparse_grad:
+        raise NotImplementedError("gather: gradients are dense here, of the input's shape; leave out sparse_grad=True")
     expect_tensor("gather", input)
     flat = _places("gather", input, dim, index)
     return apply(Take(input.array.size, index.array.shape), input, wrap(flat))
@@ -944,6 +946,7 @@ def index_add(input, dim=None, index=None, source=None, *, alpha=1, axis=None):
     """input with alpha times source's slices along `dim` added to the slices that a 1-d index names; equal places add up."""
     if axis is not None:
         dim = axis_as_dim("index_add", dim, axis)
+    expect_tensor("index_add", source)
     _, flat, source = _rows_at("index_add", input, dim, index, source)
     if source.array.dtype != input.array.dtype:
         raise TypeError(f"index_add: expected a source in x's {input.array.dtype}, got {source.array.dtype}; use .to(x.dtype)")
@@ -956,6 +959,7 @@ def index_copy(input, dim=None, index=None, source=None, *, axis=None):
     """input with source's slices along `dim` in place of those that a 1-d index names; of equal places the last wins."""
     if axis is not None:
         dim = axis_as_dim("index_copy", dim, axis)
+    expect_tensor("index_copy", source)
     _, flat, source = _rows_at("index_copy", input, dim, index, source)
     return apply(Put(input.array.size, flat.array.shape), input, cast_tensor(source, input.array.dtype), flat)
 
@@ -981,6 +985,7 @@ def index_reduce(input, dim=None, index=None, source=None, reduce=None, *, inclu
         dim = axis_as_dim("index_reduce", dim, axis)
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise ValueError(f'index_reduce: expected reduce to be "prod", "mean", "amax" or "amin", got {reduce!r}')
+    expect_tensor("index_reduce", source)
     _, flat, source = _rows_at("index_reduce", input, dim, index, source)
     return _combined(input, source, flat, reduce, include_self)
 
@@ -1097,6 +1102,7 @@ def in_place(function):
         return _write(name, x, y)
     changed.__name__ = changed.__qualname__ = name
     changed.__doc__ = f"`{function.__name__}`, written into the tensor's own memory."
+    changed.__wrapped__ = function          # (whose arguments it shows)
     return changed
 
 

@@ -8,7 +8,7 @@ from math import prod as _size
 import numpy as np
 
 from minilayer import random
-from minilayer.device import device_of, empty, expect_room, shape_from, to_device
+from minilayer.device import device_of, empty, expect_room, named_sizes, shape_from, to_device
 from minilayer.dtypes import as_dtype
 from minilayer.node import TensorBase, wrap
 from minilayer.tape import expect_tensor
@@ -38,10 +38,10 @@ def empty_like(input, *, dtype=None, device=None, requires_grad=False):
     return new_empty(input, input.array.shape, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def new_empty(x, *size, dtype=None, device=None, requires_grad=False):
+def new_empty(x, *sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of unset values, of another's dtype and place unless told otherwise."""
     dtype = x.array.dtype if dtype is None else as_dtype(dtype)
-    y = wrap(empty(shape_from("new_empty", size), dtype, x.array))
+    y = wrap(empty(shape_from("new_empty", named_sizes("new_empty", "size", sizes, size)), dtype, x.array))
     return _leaf(y if device is None else y.to(device), requires_grad)
 
 
@@ -51,14 +51,16 @@ def new_full(x, size, fill_value, *, dtype=None, device=None, requires_grad=Fals
     return _leaf(y, requires_grad)
 
 
-def new_zeros(x, *size, dtype=None, device=None, requires_grad=False):
+def new_zeros(x, *sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of zeros, of another's dtype and place unless told otherwise."""
-    return new_full(x, shape_from("new_zeros", size), 0, dtype=dtype, device=device, requires_grad=requires_grad)
+    shape = shape_from("new_zeros", named_sizes("new_zeros", "size", sizes, size))
+    return new_full(x, shape, 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def new_ones(x, *size, dtype=None, device=None, requires_grad=False):
+def new_ones(x, *sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of ones, of another's dtype and place unless told otherwise."""
-    return new_full(x, shape_from("new_ones", size), 1, dtype=dtype, device=device, requires_grad=requires_grad)
+    shape = shape_from("new_ones", named_sizes("new_ones", "size", sizes, size))
+    return new_full(x, shape, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 # ---- random numbers, drawn into a tensor ----
@@ -167,7 +169,7 @@ def randint_like(input, low=0, high=None, *, dtype=None, device=None, requires_g
 
 
 def bernoulli(input, p=None, *, generator=None, rng=None):
-    """1 with the probability that each element of input is, else 0, in input's dtype; p in place of input's elements, if given."""
+    """1 with the probability that each element of input is, else 0, in input's dtype; p in place of the elements, if given."""
     expect_tensor("bernoulli", input)
     y = empty_like(input)
     return bernoulli_(y, input.detach() if p is None else p, generator=generator, rng=rng)

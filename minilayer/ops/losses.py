@@ -9,6 +9,7 @@ from math import prod as _product
 from minilayer._ext.dispatch import family
 from minilayer.device import broadcast_shapes, contiguous, empty, empty_like
 from minilayer.node import TensorBase
+from minilayer.promotion import real
 from minilayer.tape import Cost, Op, apply
 
 kernels = family("losses")
@@ -159,7 +160,9 @@ class KlDivLog(PairLoss):
 
 def reduction_of(name, reduction, known=("none", "mean", "sum")):
     if reduction not in known:
-        raise ValueError(f"{name}: expected reduction {', '.join(map(repr, known[:-1]))} or {known[-1]!r}, got {reduction!r}")
+        raise ValueError(f"{name}: expected reduction {', '.join(map(repr, known[:-1]))} or {known[-1]!r}, got {reduction!r}"
+                         + ("" if isinstance(reduction, str) else "; size_average and reduce, which PyTorch deprecated, are not "
+                            "taken here: pass what follows them by name"))
     return reduction
 
 
@@ -170,8 +173,16 @@ def _tensors(name, x, target):
                             "minilayer.tensor(...)")
 
 
-def _same_shape(name, x, target):
+def _probabilities(name, target):
+    """Integers are no probabilities: most often they are labels, meant for cross_entropy."""
+    if target.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a float target, got {target.dtype}; convert it with .float(), or pass integer "
+                        "labels to cross_entropy")
+
+
+def _answers(name, x, target):
     _tensors(name, x, target)
+    _probabilities(name, target)
     if x.shape != target.shape:
         raise ValueError(f"{name}: expected an input and a target of one shape, got {x.shape} and {target.shape}; "
                          "reshape the target to the input's shape")
@@ -235,11 +246,10 @@ def mse_loss(input, target, reduction="mean", weight=None):
 
 
 def _positive(name, what, value, zero=False):
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name}: expected {what} to be a number, got {value!r}")
+    value = real(name, what, value)
     if not (value >= 0 if zero else value > 0):
         raise ValueError(f"{name}: expected {what} {'of 0 or more' if zero else 'above 0'}, got {value}")
-    return float(value)
+    return value
 
 
 def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
@@ -291,7 +301,7 @@ def binary_cross_entropy(input, target, weight=None, reduction="mean"):
     reduction  "mean", "sum" or "none"
     """
     reduction_of("binary_cross_entropy", reduction)
-    _same_shape("binary_cross_entropy", input, target)
+    _answers("binary_cross_entropy", input, target)
     if weight is None:
         return apply(BinaryCrossEntropy(reduction), input, target)
     weight = _fitting("binary_cross_entropy", "weight", weight, input)
@@ -307,7 +317,7 @@ def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean
     """
     name = "binary_cross_entropy_with_logits"
     reduction_of(name, reduction)
-    _same_shape(name, input, target)
+    _answers(name, input, target)
     inputs = (input, target) if pos_weight is None else (input, target, _fitting(name, "pos_weight", pos_weight, input))
     if weight is None:
         return apply(BinaryCrossEntropyWithLogits(reduction), *inputs)
@@ -325,6 +335,7 @@ def kl_div(input, target, reduction="mean", log_target=False):
     """
     reduction_of("kl_div", reduction, ("none", "mean", "sum", "batchmean"))
     input, target = _broadcast("kl_div", input, target, warn=False)
+    _probabilities("kl_div", target)
     op = KlDivLog if log_target else KlDiv
     if reduction != "batchmean":
         return apply(op(reduction), input, target)

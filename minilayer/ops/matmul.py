@@ -260,7 +260,7 @@ class Linear(Op):
 def matmul(input, other):
     """The matrix product of two tensors of floats, or of integers of one type (for which there is no fast kernel).
 
-    (M, K) (K, N) -> (M, N). A 1-D first tensor is input row, input 1-D second one input column, and that axis is left out of the
+    (M, K) (K, N) -> (M, N). A 1-D first tensor is a row, a 1-D second one a column, and that axis is left out of the
     result: (K) (K) -> (). With more than two axes the last two are matrices and the axes in front broadcast:
     (B, 1, M, K) (H, K, N) -> (B, H, M, N).
     """
@@ -319,7 +319,10 @@ def dot(input, tensor):
     return matmul(input, tensor)
 
 
-vdot = dot
+def vdot(input, other):
+    """`dot`, whose second argument PyTorch calls by another name."""
+    _expect_axes("vdot", (input, 1), (other, 1))
+    return matmul(input, other)
 
 
 def inner(input, other):

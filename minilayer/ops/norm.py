@@ -10,6 +10,7 @@ from minilayer._ext.dispatch import family
 from minilayer.device import contiguous, empty, empty_like, full
 from minilayer.dtypes import float64
 from minilayer.node import TensorBase
+from minilayer.promotion import real
 from minilayer.tape import Cost, Op, apply
 
 kernels = family("norm")
@@ -451,7 +452,8 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     weight, bias      of shape normalized_shape; None for 1 and 0
     Ba, Kiros and Hinton, "Layer normalization", 2016.
     """
-    return apply(LayerNorm(_normalized_shape("layer_norm", normalized_shape), float(eps)), input, weight, bias)
+    op = LayerNorm(_normalized_shape("layer_norm", normalized_shape), real("layer_norm", "eps", eps))
+    return apply(op, input, weight, bias)
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):
@@ -463,7 +465,8 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     eps               added to the mean square; None: the distance from 1 to the next number of input's dtype
     Zhang and Sennrich, "Root mean square layer normalization", 2019.
     """
-    return apply(RmsNorm(_normalized_shape("rms_norm", normalized_shape), None if eps is None else float(eps)), input, weight)
+    eps = None if eps is None else real("rms_norm", "eps", eps)
+    return apply(RmsNorm(_normalized_shape("rms_norm", normalized_shape), eps), input, weight)
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
@@ -477,7 +480,11 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     Ioffe and Szegedy, "Batch normalization", 2015.
     """
     _check_running("batch_norm", running_mean, running_var, training, "training", momentum)
-    return apply(BatchNorm(running_mean, running_var, bool(training), float(momentum), float(eps)), input, weight, bias)
+    eps = real("batch_norm", "eps", eps)
+    if training and not eps > 0:
+        raise ValueError(f"batch_norm: expected eps above 0 in training mode, got {eps}: a channel of equal values would be "
+                         "divided by 0; use 1e-5, or .eval()")
+    return apply(BatchNorm(running_mean, running_var, bool(training), float(momentum), eps), input, weight, bias)
 
 
 def _check_running(name, running_mean, running_var, own, flag, momentum):
@@ -488,8 +495,7 @@ def _check_running(name, running_mean, running_var, own, flag, momentum):
                              f"pass {flag}=True to use the input's own statistics")
         if t is not None and not isinstance(t, TensorBase):
             raise TypeError(f"{name}: expected {what} to be a tensor or None, got {type(t).__name__}")
-    if isinstance(momentum, bool) or not isinstance(momentum, (int, float)):
-        raise TypeError(f"{name}: expected momentum to be a number, got {momentum!r}")
+    real(name, "momentum", momentum)
 
 
 def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1,
@@ -503,9 +509,10 @@ def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=
     Ulyanov, Vedaldi and Lempitsky, "Instance normalization", 2016.
     """
     _check_running("instance_norm", running_mean, running_var, use_input_stats, "use_input_stats", momentum)
+    eps = real("instance_norm", "eps", eps)
     if use_input_stats:
-        return apply(InstanceNorm(running_mean, running_var, float(momentum), float(eps)), input, weight, bias)
-    return apply(InstanceNormEval(running_mean, running_var, float(eps)), input, weight, bias)
+        return apply(InstanceNorm(running_mean, running_var, float(momentum), eps), input, weight, bias)
+    return apply(InstanceNormEval(running_mean, running_var, eps), input, weight, bias)
 
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
@@ -520,7 +527,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
         raise TypeError(f"group_norm: expected num_groups to be an integer, got {num_groups!r}")
     if num_groups < 1:
         raise ValueError(f"group_norm: expected num_groups of 1 or more, got {num_groups}")
-    return apply(GroupNorm(num_groups.__index__(), float(eps)), input, weight, bias)
+    return apply(GroupNorm(num_groups.__index__(), real("group_norm", "eps", eps)), input, weight, bias)
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):

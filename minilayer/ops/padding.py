@@ -177,6 +177,10 @@ def _padded(x, before, after, mode, value):
         raise ValueError(f"pad: expected no value with mode {mode!r}, got {value!r}")
     if len(before) > 3:
         raise ValueError(f"pad: expected at most three axes to pad with mode {mode!r}, got {before} and {after}")
+    if not 1 <= missing <= 2:
+        raise ValueError(f"pad: with mode {mode!r}, expected numbers for all axes behind the channels, of an input "
+                         f"(channels, ...) or (batch, channels, ...), got {2 * len(before)} numbers for shape "
+                         f"{x.array.shape}; add zeros for axes to be left alone, or axes by unsqueeze")
     if not any(before) and not any(after):
         return x.clone()
     for b, n, a in zip(before, x.array.shape[missing:], after):

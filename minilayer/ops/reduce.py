@@ -545,27 +545,27 @@ def amin(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
     return apply(Amin(axes, keepdim), input)
 
 
-def max(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
+def max(input, dim=None, keepdim=False, *, other=None, axis=None, keepdims=None):
     """Without `dim`, the maximum of all elements; with it, (values, indices) along that axis, of
-    equal maxima the first, which also gets the gradient; with a tensor in its place, the larger of both, element by
+    equal maxima the first, which also gets the gradient; with a tensor in its place (`other`), the larger of both, element by
     element."""
     if axis is not None or keepdims is not None:
         dim, keepdim = numpy_names("max", dim, axis, keepdim, keepdims)
     expect_tensor("max", input)
-    if isinstance(dim, TensorBase):
-        return input.maximum(dim)
+    if other is not None or isinstance(dim, TensorBase):
+        return input.maximum(dim if other is None else other)
     return _extreme("max", input, dim, keepdim, Max, MaxDim)
 
 
-def min(input, dim=None, keepdim=False, *, axis=None, keepdims=None):
+def min(input, dim=None, keepdim=False, *, other=None, axis=None, keepdims=None):
     """Without `dim`, the minimum of all elements; with it, (values, indices) along that axis, of
-    equal minima the first, which also gets the gradient; with a tensor in its place, the smaller of both, element by
+    equal minima the first, which also gets the gradient; with a tensor in its place (`other`), the smaller of both, element by
     element."""
     if axis is not None or keepdims is not None:
         dim, keepdim = numpy_names("min", dim, axis, keepdim, keepdims)
     expect_tensor("min", input)
-    if isinstance(dim, TensorBase):
-        return input.minimum(dim)
+    if other is not None or isinstance(dim, TensorBase):
+        return input.minimum(dim if other is None else other)
     return _extreme("min", input, dim, keepdim, Min, MinDim)
 
 

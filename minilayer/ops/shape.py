@@ -20,6 +20,7 @@ from minilayer.device import (
     expect_room,
     full,
     is_contiguous,
+    named_sizes,
     normalize_axes,
     normalize_axis,
     to_device,
@@ -405,22 +406,26 @@ class WindowsAdded(Op):
         return elementwise_cost(shapes, out_shapes, 1, 0)
 
 
-def reshape(input, *shape):
+def reshape(input, *sizes, shape=None):
     """input's elements, in order, in another shape; one size may be -1. A view where strides allow, else a copy.
 
     >>> reshape(x, 2, -1)           # (6,) -> (2, 3)
     """
     expect_tensor("reshape", input)
     array = input.array
-    shape = _complete_shape("reshape", _integers("reshape", shape), array.size, array.shape)
+    if shape is not None:
+        sizes = named_sizes("reshape", "shape", sizes, shape)
+    shape = _complete_shape("reshape", _integers("reshape", sizes), array.size, array.shape)
     if not is_contiguous(array) and view_strides(array.shape, array.strides, shape) is None:
         input = input.contiguous()
     return apply(Reshape(shape), input)
 
 
-def view(x, *shape):
+def view(x, *shape, size=None):
     """x's elements in another shape, sharing x's memory; an error where that would need a copy."""
     expect_tensor("view", x)
+    if size is not None:
+        shape = named_sizes("view", "size", shape, size)
     if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)) and not hasattr(shape[0], "__index__"):
         raise TypeError(f"view: expected a shape, got {shape[0]!r}; convert types with .to(dtype)")
     array = x.array
@@ -474,11 +479,11 @@ def unsqueeze(input, dim=None, *, axis=None):
     return apply(Unsqueeze(shape[:axis] + (1,) + shape[axis:]), input)
 
 
-def permute(input, *dims):
+def permute(input, *order, dims=None):
     """The axes in another order: axis d of the result is axis dims[d] of input."""
     expect_tensor("permute", input)
     ndim = input.array.ndim
-    dims = _integers("permute", dims)
+    dims = _integers("permute", order if dims is None else named_sizes("permute", "dims", order, dims))
     if len(dims) != ndim:
         raise ValueError(f"permute: expected each of the {ndim} dims of shape {input.array.shape} once, got {dims}")
     axes = tuple([normalize_axis("permute", d, ndim) for d in dims])
@@ -498,7 +503,12 @@ def transpose(input, dim0, dim1):
     return apply(Permute(tuple(axes)), input)
 
 
-swapaxes = swapdims = transpose
+swapdims = transpose
+
+
+def swapaxes(input, axis0, axis1):
+    """Two axes swapped."""
+    return transpose(input, axis0, axis1)
 
 
 def adjoint(input):
@@ -578,11 +588,11 @@ def _at_least(name, tensors, grown):
     return made if several else made[0]
 
 
-def expand(input, *sizes):
+def expand(input, *sizes, size=None):
     """input in a larger shape, repeated along axes of size 1 and new leading axes without a copy; -1 keeps a size."""
     expect_tensor("expand", input)
     before = input.array.shape
-    sizes = _integers("expand", sizes)
+    sizes = _integers("expand", sizes if size is None else named_sizes("expand", "size", sizes, size))
     lead = len(sizes) - len(before)
     shape = []
     for i, n in enumerate(sizes):
@@ -623,6 +633,8 @@ def narrow(input, dim=None, start=None, length=None, *, axis=None):
         dim = axis_as_dim("narrow", dim, axis)
     expect_tensor("narrow", input)
     axis = normalize_axis("narrow", dim, input.array.ndim)
+    if start is None or length is None:
+        raise TypeError(f"narrow: expected start and length, got {start} and {length}")
     size = input.array.shape[axis] if input.array.ndim else 0
     first = start + size if start < 0 else start
     if length < 0 or first < 0 or first + length > size:
@@ -661,6 +673,8 @@ def select(input, dim=None, index=None, *, axis=None):
     if axis is not None:
         dim = axis_as_dim("select", dim, axis)
     expect_tensor("select", input)
+    if index is None:
+        raise TypeError("select: expected an index along dim, got None")
     return input[(slice(None),) * normalize_axis("select", dim, input.array.ndim) + (index,)]
 
 
@@ -698,13 +712,20 @@ def chunk(input, chunks, dim=0, *, axis=None):
     return split(input, -(-size // chunks), axis)
 
 
-def tensor_split(input, indices_or_sections, dim=0, *, axis=None):
+def tensor_split(input, sections=None, dim=0, *, indices=None, axis=None):
     """input in neighbouring views along `dim`: in so many parts, the first of them one longer where it does not divide, or
-    cut before each of the given places."""
+    cut before each of the given places. (`sections` and `indices` mean the same.)"""
     if axis is not None:
         dim = axis_as_dim("tensor_split", dim, axis, 0)
     expect_tensor("tensor_split", input)
-    return _cut("tensor_split", input, indices_or_sections, dim)
+    return _cut("tensor_split", input, _one_of("tensor_split", sections, indices), dim)
+
+
+def _one_of(name, sections, indices):
+    """PyTorch's two names for one argument."""
+    if (sections is None) == (indices is None):
+        raise TypeError(f"{name}: expected sections or indices, got " + ("neither" if sections is None else "both"))
+    return indices if sections is None else sections
 
 
 def _cut(name, x, indices_or_sections, dim):
@@ -739,20 +760,21 @@ def _split_evenly(name, x, indices_or_sections, dim, least):
     return _cut(name, x, n, dim)
 
 
-def hsplit(input, indices_or_sections):
+def hsplit(input, sections=None, *, indices=None):
     """`tensor_split` along axis 1 (of one axis alone, 0), in equal parts."""
     expect_tensor("hsplit", input)
-    return _split_evenly("hsplit", input, indices_or_sections, 0 if input.array.ndim == 1 else 1, 1)
+    n = _one_of("hsplit", sections, indices)
+    return _split_evenly("hsplit", input, n, 0 if input.array.ndim == 1 else 1, 1)
 
 
-def vsplit(input, indices_or_sections):
+def vsplit(input, sections=None, *, indices=None):
     """`tensor_split` along axis 0, in equal parts."""
-    return _split_evenly("vsplit", input, indices_or_sections, 0, 2)
+    return _split_evenly("vsplit", input, _one_of("vsplit", sections, indices), 0, 2)
 
 
-def dsplit(input, indices_or_sections):
+def dsplit(input, sections=None, *, indices=None):
     """`tensor_split` along axis 2, in equal parts."""
-    return _split_evenly("dsplit", input, indices_or_sections, 2, 3)
+    return _split_evenly("dsplit", input, _one_of("dsplit", sections, indices), 2, 3)
 
 
 def unbind(input, dim=0, *, axis=None):
@@ -1037,10 +1059,10 @@ def diagflat(input, offset=0):
     return diag_embed(reshape(input, -1), offset)
 
 
-def flip(input, *dims):
-    """input with these axes reversed (a copy)."""
+def flip(input, *axes, dims=None):
+    """input with these axes (`dims`) reversed (a copy)."""
     expect_tensor("flip", input)
-    dims = _integers("flip", dims)
+    dims = _integers("flip", axes if dims is None else named_sizes("flip", "dims", axes, dims))
     return apply(Flip(normalize_axes("flip", dims, input.array.ndim)), input)
 
 
@@ -1064,7 +1086,8 @@ def rot90(input, k=1, dims=(0, 1)):
     """input turned k times by 90 degrees, from the first of two axes towards the second."""
     expect_tensor("rot90", input)
     if len(dims) != 2 or input.array.ndim < 2:
-        raise ValueError(f"rot90: expected two dims and a tensor of at least 2 dimensions, got {dims} and shape {input.array.shape}")
+        raise ValueError(f"rot90: expected two dims and a tensor of at least 2 dimensions, got {dims} and shape "
+                         f"{input.array.shape}")
     a, b = normalize_axis("rot90", dims[0], input.array.ndim), normalize_axis("rot90", dims[1], input.array.ndim)
     if a == b:
         raise ValueError(f"rot90: expected two different dims, got {dims}")
@@ -1092,10 +1115,10 @@ def roll(input, shifts, dims=None):
     return input.clone() if input is before else input
 
 
-def repeat(x, *sizes):
+def repeat(x, *sizes, repeats=None):
     """x laid out sizes[d] times along each axis; more sizes than axes put new axes in front."""
     expect_tensor("repeat", x)
-    sizes = _integers("repeat", sizes)
+    sizes = _integers("repeat", sizes if repeats is None else named_sizes("repeat", "repeats", sizes, repeats))
     if len(sizes) < x.array.ndim or any([n < 0 for n in sizes]):
         raise ValueError(f"repeat: expected {x.array.ndim} or more sizes of at least 0 for shape {x.array.shape}, "
                          f"got {sizes}")
@@ -1103,18 +1126,24 @@ def repeat(x, *sizes):
     return apply(Repeat(sizes), x)
 
 
-def tile(input, *dims):
+def tile(input, *sizes, dims=None):
     """`repeat`, with missing leading sizes taken as 1."""
     expect_tensor("tile", input)
-    dims = _integers("tile", dims)
+    dims = _integers("tile", sizes if dims is None else named_sizes("tile", "dims", sizes, dims))
     return repeat(input, (1,) * (input.array.ndim - len(dims)) + dims)
 
 
-def repeat_interleave(input, repeats, dim=None, *, output_size=None, axis=None):
+def repeat_interleave(input=None, repeats=None, dim=None, *, output_size=None, axis=None):
     """Each element (dim=None: of the flattened input) or slice along `dim` `repeats` times in a row: one number, or a 1-d
-    integer tensor of one each."""
+    integer tensor of one each. Such a tensor alone, without input, repeats the places: i comes repeats[i] times."""
     if axis is not None:
         dim = axis_as_dim("repeat_interleave", dim, axis)
+    if repeats is None or input is None and hasattr(repeats, "array"):
+        repeats = input if repeats is None else repeats
+        expect_tensor("repeat_interleave", repeats)
+        if repeats.array.ndim != 1:
+            raise ValueError(f"repeat_interleave: expected repeats of one dimension, got shape {repeats.array.shape}")
+        input = wrap(to_device(np.arange(repeats.array.size, dtype=repeats.array.dtype), device_of(repeats.array)))
     expect_tensor("repeat_interleave", input)
     if dim is None:
         input, dim = reshape(input, -1), 0

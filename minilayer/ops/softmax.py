@@ -8,8 +8,9 @@ from math import prod as _product
 
 from minilayer._ext.dispatch import family
 from minilayer.device import axis_as_dim, cast, contiguous, empty, empty_like, normalize_axis
-from minilayer.dtypes import as_dtype, int64
+from minilayer.dtypes import as_dtype, int64, uint8
 from minilayer.promotion import cast as cast_tensor
+from minilayer.promotion import real
 from minilayer.tape import Cost, Op, apply, expect_tensor
 
 kernels = family("softmax")
@@ -111,8 +112,8 @@ class _ClassLoss(Op):
         """The labels as int64, one an item."""
         shape = x.shape
         shape = shape[:1] + shape[2:] if len(shape) > 1 else ()
-        if target.dtype.kind not in "iu":
-            raise TypeError(f"{self.name}: expected integer labels of shape {shape}, got {target.dtype}; "
+        if target.dtype not in (int64, uint8):
+            raise TypeError(f"{self.name}: expected integer labels, int64 or uint8, of shape {shape}, got {target.dtype}; "
                             "convert them with .long()")
         if target.shape != shape:
             raise ValueError(f"{self.name}: expected labels of shape {shape} for scores of shape {x.shape}, got "
@@ -283,7 +284,9 @@ def log_softmax(input, dim=None, dtype=None, *, axis=None):
 
 def _check_loss(name, ignore_index, reduction):
     if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{name}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
+        raise ValueError(f"{name}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}"
+                         + ("" if isinstance(reduction, str) else "; size_average and reduce, which PyTorch deprecated, are not "
+                            "taken here: pass what follows them by name"))
     if isinstance(ignore_index, bool) or not hasattr(ignore_index, "__index__"):
         raise TypeError(f"{name}: expected ignore_index to be an integer, got {ignore_index!r}")
     return ignore_index.__index__()
@@ -301,8 +304,7 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     Raises IndexError, naming the label, where one is out of range.
     """
     ignore_index = _check_loss("cross_entropy", ignore_index, reduction)
-    if isinstance(label_smoothing, bool) or not isinstance(label_smoothing, (int, float)):
-        raise TypeError(f"cross_entropy: expected label_smoothing to be a number, got {label_smoothing!r}")
+    label_smoothing = real("cross_entropy", "label_smoothing", label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: expected label_smoothing in [0, 1], got {label_smoothing}")
     target_dtype = getattr(target, "dtype", None)
@@ -310,8 +312,8 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
         if ignore_index >= 0:
             raise ValueError(f"cross_entropy: expected integer labels with ignore_index={ignore_index}, got "
                              f"probabilities of dtype {target_dtype}; leave ignore_index out")
-        return apply(CrossEntropyProbs(ignore_index, reduction, float(label_smoothing)), input, target, weight)
-    return apply(CrossEntropy(ignore_index, reduction, float(label_smoothing)), input, target, weight)
+        return apply(CrossEntropyProbs(ignore_index, reduction, label_smoothing), input, target, weight)
+    return apply(CrossEntropy(ignore_index, reduction, label_smoothing), input, target, weight)
 
 
 def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):

@@ -62,7 +62,7 @@ class LBFGS(Optimizer):
             begin += p.numel()
 
     @no_grad()
-    def step(self, closure=None):
+    def _step(self, closure=None):
         """Move to a lower loss; returns the loss at the start."""
         if not callable(closure):
             raise TypeError(f"LBFGS.step: expected a closure that computes the loss anew, got {type(closure).__name__}")

@@ -114,7 +114,7 @@ class StepLR(LRScheduler):
 
     def __init__(self, optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1):
         self.step_size, self.gamma = whole("StepLR", "step_size", step_size), gamma
-        check_number("StepLR", "gamma", gamma)
+        check_number("StepLR", "gamma", gamma, low=-float("inf"))
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
@@ -132,7 +132,7 @@ class MultiStepLR(LRScheduler):
 
     def __init__(self, optimizer, milestones, gamma: float = 0.1, last_epoch: int = -1):
         self.milestones = Counter(_milestones("MultiStepLR", milestones))
-        check_number("MultiStepLR", "gamma", gamma)
+        check_number("MultiStepLR", "gamma", gamma, low=-float("inf"))
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
@@ -200,7 +200,7 @@ class ExponentialLR(LRScheduler):
     """Each epoch the rate becomes gamma times what it was."""
 
     def __init__(self, optimizer, gamma: float, last_epoch: int = -1):
-        check_number("ExponentialLR", "gamma", gamma)
+        check_number("ExponentialLR", "gamma", gamma, low=-float("inf"))
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 

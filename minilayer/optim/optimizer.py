@@ -10,7 +10,8 @@ import numpy as np
 from minilayer._ext.dispatch import family
 from minilayer._ext.runtime import recording
 from minilayer.device import contiguous, device_of, is_contiguous, to_device, zeros
-from minilayer.optim.checks import check_number, check_pair
+from minilayer.optim.checks import LISTS, check_number, check_pair, check_parameters, plain_options
+from minilayer.optim.hooks import StepHooks
 from minilayer.optim.repeat import repeat_with
 from minilayer.state import enable_grad
 from minilayer.tensor import Tensor
@@ -73,12 +74,13 @@ def zeros_like(x):
     return zeros(x.shape, x.dtype, x)
 
 
-class Optimizer:
+class Optimizer(StepHooks):
     """The base of all optimisers. A subclass names the tensors it keeps in STATE and its options in AMOUNTS, checks others
     in `check`, and updates a batch of parameters in `update`.
 
-    params   the tensors to update, or dicts {"params": tensors, option: value, ...}, one a group
-    defaults the options of a group that does not say otherwise
+    params   the tensors to update, (name, tensor) pairs as named_parameters() gives them (the group then keeps the names
+             as "param_names"), or dicts {"params": either, option: value, ...}, one a group
+    defaults the options of a group that does not say otherwise; a rate that is a tensor counts as its number at that time
     """
     STATE: tuple = ()
     NEEDED: tuple = ()          # what the state of a parameter holds from its first step on
@@ -108,27 +110,13 @@ class Optimizer:
         name = type(self).__name__
         if not isinstance(group, dict) or "params" not in group:
             raise TypeError(f'{name}: expected a group as a dict with "params", got {type(group).__name__}')
-        unknown = set(group) - set(self.defaults) - {"params", "initial_lr"}
+        unknown = set(group) - set(self.defaults) - {"params", "param_names", "initial_lr"}
         if unknown:
             raise ValueError(f"{name}: expected the options {', '.join(self.defaults)} in a group, "
                              f"got {', '.join(map(repr, sorted(map(str, unknown))))}")
-        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
-        if params and all(isinstance(p, tuple) and len(p) == 2 for p in params):        # (name, parameter), as PyTorch
-            params = [p for _, p in params]
-        known = {id(p) for g in self.param_groups for p in g["params"]}
-        for i, p in enumerate(params):
-            if not isinstance(p, Tensor):
-                raise TypeError(f"{name}: expected tensors as parameters, got {type(p).__name__} at place {i}")
-            if not p.is_leaf:
-                raise ValueError(f"{name}: expected leaf tensors, but parameter {i} of shape {p.shape} is the result "
-                                 "of an operation; its values would be computed anew in the next step")
-            if p.array.dtype.kind != "f":
-                raise TypeError(f"{name}: expected float32 or float64 parameters, got {p.array.dtype} at place {i}")
-            if id(p) in known:
-                raise ValueError(f"{name}: parameter {i} of shape {p.shape} is there twice; a step would update it "
-                                 "twice")
-            known.add(id(p))
-        group = {**self.defaults, **group, "params": params}
+        group = check_parameters(name, group, self.param_groups)
+        group = {**self.defaults, **group}
+        plain_options(name, group)
         self.check(name, group)
         self.param_groups.append(group)
         self._hyper.append(np.zeros(self.NUMBERS))
@@ -154,6 +142,9 @@ class Optimizer:
     def step(self, closure=None):
         """Update every parameter that has a gradient. `closure`, where given, computes the loss anew, with gradients;
         its value is returned."""
+        return self._step_with_hooks(closure) if self._hooks else self._step(closure)
+
+    def _step(self, closure=None):
         loss, site = None, f"{type(self).__name__}.step()"
         if closure is not None:
             with enable_grad():
@@ -264,7 +255,7 @@ class Optimizer:
         groups = [{**g, **{k: v for k, v in new.items() if k in g or k == "initial_lr"}, "params": g["params"]}
                   for g, new in zip(old, loaded, strict=True)]
         for group in groups:
-            group.update({k: tuple(v) for k, v in group.items() if isinstance(v, list) and k != "params"})
+            plain_options(name, group)
             self.check(name, group)
         by_number = {n: p for g, new in zip(old, loaded, strict=True)
                      for n, p in zip(new["params"], g["params"], strict=True)}
@@ -298,7 +289,7 @@ class Optimizer:
         return Tensor(to_device(np.array(array, p.array.dtype, order="C"), device_of(p.array)))
 
     def __repr__(self):
-        groups = [", ".join([f"{len(g['params'])} parameters", *[f"{k}={v}" for k, v in g.items() if k != "params"]])
+        groups = [", ".join([f"{len(g['params'])} parameters", *[f"{k}={v}" for k, v in g.items() if k not in LISTS]])
                   for g in self.param_groups]
         return f"{type(self).__name__}({'; '.join(groups)})"
 

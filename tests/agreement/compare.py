@@ -11,6 +11,10 @@ from agreement.row import Each
 # Arguments without a choice of numbers: where and in which type a layer lives, and what PyTorch deprecated.
 EVERYWHERE = {"self", "device", "dtype", "size_average", "reduce", "args", "kwargs", "out", "generator", "layout",
               "pin_memory", "requires_grad", "memory_format", "rng", "foreach", "fused"}
+# Second names of arguments, which test_names.py tries: NumPy's, and of what is also given by position, one by one.
+SECOND_NAMES, ONE_BY_ONE = {"axis", "keepdims", "non_blocking"}, {"shape", "size", "dims", "repeats"}
+OVERLOADS = {"max": "other", "min": "other", "hsplit": "indices", "vsplit": "indices", "dsplit": "indices",
+             "tensor_split": "indices"}          # (in the place of dim, or of sections)
 
 
 class Library:
@@ -106,7 +110,10 @@ def unlisted(row, torch_object, ours):
     else:
         return []
     arrays = row.inputs(np.random.default_rng(0), {n: v[0] for n, v in row.options.items()})
-    names = [n for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    several = any(p.kind == p.VAR_POSITIONAL for p in parameters.values())
+    second = SECOND_NAMES | ONE_BY_ONE if several else SECOND_NAMES
+    second = {*second, OVERLOADS.get(row.name.partition(".")[2])}
+    names = [n for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and n not in second]
     if not inspect.isclass(torch_object):
         names = names[len(arrays):]
     if row.name.startswith(("optim.", "lr_scheduler.")):

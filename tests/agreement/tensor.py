@@ -233,8 +233,8 @@ SHAPES = [
     *[r for shape in ((4,), (3, 4), (2, 3, 4)) for r in plain("hstack vstack dstack column_stack row_stack", pair(shape, shape), call=several, only=dict(tensors="given by the row"))],
     *plain("atleast_1d atleast_2d atleast_3d", pair((), (4,), (2, 3), (2, 3, 2))), Row("torch.block_diag", {}, pair((2, 3), (1, 2), (4,))),
     Row("torch.split", dict(split_size_or_sections=[2, 3, [1, 3]], dim=[0, 1]), normal(4, 4)), Row("torch.chunk", dict(chunks=[1, 2, 3], dim=[0, 1, -1]), normal(5, 7)),
-    Row("torch.tensor_split", dict(indices_or_sections=[1, 3, (1, 4)], dim=[0, 1]), normal(5, 7), call=lambda f, x, o: f(*x, o["indices_or_sections"], dim=o["dim"])),
-    *plain("hsplit vsplit", normal(4, 6), dict(indices_or_sections=[2, [1, 3]]), call=lambda f, x, o: f(*x, o["indices_or_sections"])), Row("torch.dsplit", dict(i=[2, [1, 3]]), CUBE, call=lambda f, x, o: f(*x, o["i"]), only=dict(indices_or_sections="given by the row")),
+    Row("torch.tensor_split", dict(sections=[1, 3, (1, 4)], dim=[0, 1]), normal(5, 7), call=lambda f, x, o: f(*x, o["sections"], dim=o["dim"])),
+    *plain("hsplit vsplit", normal(4, 6), dict(sections=[2, [1, 3]]), call=lambda f, x, o: f(*x, o["sections"])), Row("torch.dsplit", dict(sections=[2, [1, 3]]), CUBE, call=lambda f, x, o: f(*x, o["sections"])),
     Row("torch.unbind", dict(dim=[0, 1, -1]), CUBE), Row("torch.narrow", dict(dim=[0, 1], start=[0, 1], length=[1, 2]), normal(3, 4)), Row("torch.select", dict(dim=[0, -1], index=[0, -1]), CUBE),
     *plain("reshape", CUBE, dict(shape=[(-1,), (4, 6), (3, 2, 4)]), call=lambda f, x, o: f(*x, o["shape"])), Row("torch.flatten", dict(start_dim=[0, 1], end_dim=[-1, 1]), CUBE), Row("torch.unflatten", dict(dim=[0, 2], sizes=[(2, 2), (-1, 4)]), normal(4, 3, 4)),
     Row("torch.ravel", {}, CUBE), Row("torch.squeeze", dict(dim=[0, 1, (1, 3)]), normal(2, 1, 3, 1)), Row("torch.unsqueeze", dict(dim=[0, 1, -1]), X),
@@ -278,7 +278,7 @@ def by_dim(f, x, o):
 
 
 INDEXED = [
-    Row("torch.gather", dict(dim=[0, 1]), places, call=by_dim, only=dict(index="given by the row")), Row("torch.scatter", dict(dim=[0]), apart, call=by_dim, only=dict.fromkeys(("dim", "index", "src", "value", "reduce"), "other row")),
+    Row("torch.gather", dict(dim=[0, 1]), places, call=by_dim, only=dict(index="given by the row", sparse_grad="gradients are dense")), Row("torch.scatter", dict(dim=[0]), apart, call=by_dim, only=dict.fromkeys(("dim", "index", "src", "value", "reduce"), "other row")),
     Row("torch.scatter", dict(dim=[0, 1], value=[0.5, -1]), lambda rng, o: (rng.standard_normal((4, 5)), rng.integers(0, 4, (3, 4))), call=lambda f, x, o: f(x[0], o["dim"], x[1], value=o["value"]), only=dict(index="given by the row", src="given by the row", reduce="given by the row")),
     *methods("scatter", apart, dict(reduce=["add", "multiply"]), call=lambda f, x, o: f(x[0], 0, x[1], x[2], reduce=o["reduce"]), only=dict(dim="given by the row", index="given by the row", src="given by the row", value="given by the row"), grads=False),
     Row("torch.scatter_add", dict(dim=[0, 1]), placed, call=by_dim, only=dict(index="given by the row", src="given by the row")),
@@ -295,16 +295,18 @@ INDEXED = [
 ]
 
 IN_PLACE = [
-    *in_place("abs_ neg_ sign_ square_ exp_ expm1_ sin_ cos_ tanh_ sigmoid_ relu_ erf_ tan_ atan_ sinh_ cosh_ exp2_ frac_ floor_ ceil_ round_ trunc_ zero_", lambda rng, o: (off_zero(rng, (3, 5)),)),
+    *in_place("abs_ neg_ sign_ square_ exp_ expm1_ sin_ cos_ tanh_ sigmoid_ relu_ erf_ tan_ atan_ sinh_ cosh_ exp2_ frac_ floor_ ceil_ trunc_ zero_", lambda rng, o: (off_zero(rng, (3, 5)),)),
+    *in_place("round_", lambda rng, o: (off_zero(rng, (3, 5)),), dict(decimals=[0, 2])),
     *in_place("log_ log1p_ log2_ log10_ sqrt_ rsqrt_ reciprocal_ lgamma_", positive(3, 5)), *in_place("digamma_", positive(3, 5), bound=(1e-9, "as digamma")), *in_place("asin_ acos_ erfinv_", at(-0.95, 0.95, 9)),
-    *in_place("add_ sub_ subtract_", pair((3, 4), (4,)), dict(alpha=[1, 0.5])), *in_place("mul_ div_ multiply_ divide_ fmod_ remainder_ copysign_", pair((3, 4), (4,))), *in_place("pow_", lambda rng, o: (rng.uniform(0.3, 2, (3, 4)), rng.standard_normal(4))),
+    *in_place("add_ sub_ subtract_", pair((3, 4), (4,)), dict(alpha=[1, 0.5])), *in_place("mul_ multiply_ fmod_ remainder_ copysign_", pair((3, 4), (4,))), *in_place("div_ divide_", pair((3, 4), (4,)), dict(rounding_mode=[None, "floor", "trunc"])), *in_place("pow_", lambda rng, o: (rng.uniform(0.3, 2, (3, 4)), rng.standard_normal(4))),
     *in_place("clamp_ clip_", X, dict(min=[None, -0.5], max=[0.7, 0.1])), *in_place("clamp_min_", X, dict(min=[0.1, 0])), *in_place("fill_", X, dict(value=[1, 0.5]), only=dict(value="given by the row")),
     *in_place("addcmul_ addcdiv_", lambda rng, o: (rng.standard_normal((3, 4)), rng.standard_normal((4,)), rng.uniform(1, 2, (3, 1))), dict(value=[1, -0.5])), *in_place("lerp_", pair((3, 4), (4,)), dict(weight=[0.2, 0.8])),
     *in_place("addmm_", pair((3, 5), (3, 4), (4, 5)), dict(beta=[1, 0.5], alpha=[1, 2])), *in_place("tril_ triu_", X, dict(diagonal=[0, 1])), *in_place("cumsum_ cumprod_", X, dict(dim=[0, 1])),
     *in_place("masked_fill_", lambda rng, o: (rng.standard_normal((4, 5)), rng.random(5) < 0.5), dict(value=[0.5, 2])), *in_place("fill_diagonal_", normal(4, 4), dict(fill_value=[0.5, 2]), only=dict(wrap="matrices alone")),
     *in_place("copy_", pair((3, 4), (4,))),
-    *[Row(f"Tensor.{n}", dict(dim=[0, 1]), f, call=lambda g, x, o: g(x[0] * 1, o["dim"], *x[1:])) for n, f in [("scatter_add_", placed), ("index_add_", sliced), ("index_copy_", apart_slices)]],
-    Row("Tensor.scatter_", {}, apart, call=lambda f, x, o: f(x[0] * 1, 0, x[1], x[2])),
+    *[Row(f"Tensor.{n}", dict(dim=[0, 1]), f, call=lambda g, x, o: g(x[0] * 1, o["dim"], *x[1:]), only={last: "given by the row"}) for n, f, last in [("scatter_add_", placed, "src"), ("index_copy_", apart_slices, "source")]],
+    Row("Tensor.index_add_", dict(dim=[0, 1], alpha=[1, 0.5]), sliced, call=lambda f, x, o: f(x[0] * 1, o["dim"], *x[1:], alpha=o["alpha"]), only=dict(source="given by the row")),
+    Row("Tensor.scatter_", {}, apart, call=lambda f, x, o: f(x[0] * 1, 0, x[1], x[2]), only=dict(src="given by the row", value="Tensor.scatter tries it")),
 ]
 
 OTHERS = [

@@ -162,6 +162,8 @@ SAME = ((2, 3, 4),) * 3
 SEQ = ((3, 2, 6),) * 3
 S, M, P = "scaled_dot_product_attention", "MultiheadAttention", "multi_head_attention_forward"
 ERRORS = [
+    ErrorCase(f"{S}: a scale by position", lambda: F.scaled_dot_product_attention(*[ml.ones(2, 3)] * 3, None, 0.0, False, 1.0), TypeError,
+              "positional arguments"),
     ErrorCase(f"{S}: an array", lambda: F.scaled_dot_product_attention(np.ones((2, 3)), ml.ones(2, 3), ml.ones(2, 3)),
               TypeError, "expected a tensor, got ndarray"),
     ErrorCase(f"{S}: integers", lambda: F.scaled_dot_product_attention(*[ml.ones(2, 3).long()] * 3), TypeError,

@@ -130,6 +130,8 @@ def inputs(*shape):
 
 LAYERS = [
     LayerCase("Conv1d", lambda: ml.Conv1d(3, 4, 3, stride=2, padding=1), inputs(2, 3, 8)),
+    LayerCase("Conv1d of no channels", lambda: ml.Conv1d(0, 4, 3), inputs(2, 0, 8)),
+    LayerCase("ConvTranspose1d of no channels", lambda: ml.ConvTranspose1d(0, 4, 3), inputs(2, 0, 8)),
     LayerCase("Conv1d circular", lambda: ml.Conv1d(4, 6, 3, padding=2, dilation=2, groups=2, bias=False, padding_mode="circular"),
               inputs(2, 4, 7)),
     LayerCase("Conv2d", lambda: ml.Conv2d(3, 4, 3, padding=1), inputs(2, 3, 6, 5)),

@@ -92,6 +92,7 @@ OPS = [
 ]
 LAYERS = [
     LayerCase("Embedding", lambda: ml.Embedding(7, 3), lambda rng, dtype: (rng.integers(0, 7, (4, 2)),)),
+    LayerCase("Embedding of nothing", lambda: ml.Embedding(7, 0), lambda rng, dtype: (rng.integers(0, 7, (4, 2)),)),
     LayerCase("Embedding padding_idx", lambda: ml.Embedding(7, 3, padding_idx=-1), lambda rng, dtype: (rng.integers(0, 6, (4, 2)),)),
     *[LayerCase(f"EmbeddingBag {mode}", lambda mode=mode: ml.EmbeddingBag(7, 3, mode=mode),
                 lambda rng, dtype: (rng.integers(0, 7, (4, 2)),)) for mode in ("sum", "mean", "max")],
@@ -103,7 +104,7 @@ TABLE, I, O = ml.ones(5, 3), ml.tensor([0, 2, 4]), ml.tensor([0, 1])  # noqa: E7
 
 
 def misuse(**settings):
-    given = {"index": I, "weight": TABLE, "offsets": O, **settings}
+    given = {"input": I, "weight": TABLE, "offsets": O, **settings}
     return lambda: F.embedding_bag(**given)
 
 
@@ -118,20 +119,20 @@ ERRORS = [
     ErrorCase("embedding: norm_type 0", lambda: F.embedding(I, TABLE, max_norm=1.0, norm_type=0), ValueError, "norm_type above 0"),
     ErrorCase("embedding: a list with max_norm", lambda: F.embedding([0], TABLE, max_norm=1.0), TypeError, "expected tensors, got list"),
     ErrorCase("embedding: an index past the table with max_norm", lambda: F.embedding(I + 1, TABLE, max_norm=1.0), IndexError, "got 5"),
-    ErrorCase("embedding_bag: a list", misuse(index=[0]), TypeError, "index to be a tensor, got list"),
+    ErrorCase("embedding_bag: a list", misuse(input=[0]), TypeError, "input to be a tensor, got list"),
     ErrorCase("embedding_bag: an unknown mode", misuse(mode="min"), ValueError, "'min'"),
     ErrorCase("embedding_bag: max by frequency", misuse(mode="max", scale_grad_by_freq=True), ValueError, "scale_grad_by_freq=False"),
     ErrorCase("embedding_bag: weights of a mean", misuse(per_sample_weights=ml.ones(3)), NotImplementedError, "for mode 'sum', got mode 'mean'"),
     ErrorCase("embedding_bag: weights of another shape", misuse(mode="sum", per_sample_weights=ml.ones(2)), ValueError, r"\(3,\), got \(2,\)"),
     ErrorCase("embedding_bag: weights of another dtype", misuse(mode="sum", per_sample_weights=ml.ones(3).double()), TypeError, "float64"),
-    ErrorCase("embedding_bag: offsets of bags of one length", misuse(index=I.reshape(1, 3)), ValueError, "no offsets"),
-    ErrorCase("embedding_bag: three axes", misuse(index=I.reshape(1, 3, 1)), ValueError, "one or two dimensions"),
+    ErrorCase("embedding_bag: offsets of bags of one length", misuse(input=I.reshape(1, 3)), ValueError, "no offsets"),
+    ErrorCase("embedding_bag: three axes", misuse(input=I.reshape(1, 3, 1)), ValueError, "one or two dimensions"),
     ErrorCase("embedding_bag: no offsets", misuse(offsets=None), ValueError, "expected offsets.*None"),
     ErrorCase("embedding_bag: no last offset", misuse(offsets=O[:0], include_last_offset=True), ValueError, "at least one offset"),
     ErrorCase("embedding_bag: offsets that do not begin at 0", misuse(offsets=O + 1), ValueError, r"rise from 0 to 3.*\[1, 2, 3\]"),
-    ErrorCase("embedding_bag: an index past the table", misuse(index=I + 1), IndexError, r"\[0, 5\).* got 5 at position 2"),
+    ErrorCase("embedding_bag: an index past the table", misuse(input=I + 1), IndexError, r"\[0, 5\).* got 5 at position 2"),
     ErrorCase("embedding_bag: padding_idx past the table", misuse(padding_idx=5), ValueError, r"padding_idx in \[-5, 5\)"),
-    ErrorCase("embedding_bag: float indices", misuse(index=ml.ones(3)), TypeError, r"\.long\(\)"),
+    ErrorCase("embedding_bag: float indices", misuse(input=ml.ones(3)), TypeError, r"\.long\(\)"),
     *[case for module in (embedding_cython, embedding_reference) for case in (
         ErrorCase(f"embedding kernel: renorm past the table ({module.__name__})", kernel(module, "embedding_renorm", A.copy(), N, max_norm=1.0),
                   IndexError, "got 5 at position 1"),
@@ -144,7 +145,7 @@ ERRORS = [
     ErrorCase("Embedding: sparse gradients", lambda: ml.Embedding(5, 3, sparse=True), NotImplementedError, "leave out sparse=True"),
     ErrorCase("Embedding: a table of another shape", lambda: ml.Embedding(5, 3, _weight=ml.ones(3, 5)), ValueError, r"_weight of shape \(5, 3\)"),
     ErrorCase("EmbeddingBag: an unknown mode", lambda: ml.EmbeddingBag(5, 3, mode="min"), ValueError, "'min'"),
-    ErrorCase("EmbeddingBag: no rows", lambda: ml.EmbeddingBag(0, 3), ValueError, "num_embeddings >= 1"),
+    ErrorCase("EmbeddingBag: fewer rows than none", lambda: ml.EmbeddingBag(-1, 3), ValueError, "num_embeddings >= 0"),
     ErrorCase("EmbeddingBag: padding_idx past the table", lambda: ml.EmbeddingBag(5, 3, padding_idx=5), ValueError, r"padding_idx in \[-5, 4\]"),
     ErrorCase("EmbeddingBag: vectors without a table", lambda: ml.EmbeddingBag.from_pretrained([1.0]), ValueError, "matrix of vectors, got list"),
 ]

@@ -42,7 +42,7 @@ ERRORS += [
         ("randint", 0, 3, (2,), "bool", 1, "0 to 2"), ("randperm", 257, "uint8", 255, "0 to 256"),
         ("randint_like", W, 0, 257, "uint8", 255, "0 to 256")]],
     ErrorCase("random_: numbers that do not fit", lambda: ml.zeros(2, dtype="uint8").random_(0, 257), ValueError, "random_: expected numbers that fit in uint8"),
-    ErrorCase("zeros: sizes twice", lambda: ml.zeros(2, size=(2,)), TypeError, "zeros: expected sizes once"), ErrorCase("logspace: fewer than none", at("logspace", 0, 1, -1), ValueError, "steps >= 0, got -1"), ErrorCase("logspace: a text", at("logspace", "a", 1, 2), TypeError, "logspace"), ErrorCase("logspace: half a step", at("logspace", 0, 1, 1.5), TypeError, "logspace"),
+    ErrorCase("zeros: sizes twice", lambda: ml.zeros(2, size=(2,)), TypeError, "zeros: expected size once"), ErrorCase("logspace: fewer than none", at("logspace", 0, 1, -1), ValueError, "steps >= 0, got -1"), ErrorCase("logspace: a text", at("logspace", "a", 1, 2), TypeError, "logspace"), ErrorCase("logspace: half a step", at("logspace", 0, 1, 1.5), TypeError, "logspace"),
     ErrorCase("tril_indices: below 0", at("tril_indices", -1, 2), ValueError, "tril_indices"), ErrorCase("tril_indices: half a row", at("tril_indices", 1.5, 2), TypeError, "tril_indices"), ErrorCase("tril_indices: half a diagonal", at("tril_indices", 2, 2, 0.5), TypeError, "tril_indices"),
     ErrorCase("numel: a list", at("numel", [1.0]), TypeError, "numel: expected a tensor"), ErrorCase("is_floating_point: a list", at("is_floating_point", [1.0]), TypeError, "is_floating_point: expected a tensor"),
 ]

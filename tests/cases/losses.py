@@ -240,11 +240,25 @@ for _name, _given in GOOD.items():
         ErrorCase(f"{_name}: a number", loss(_name, 1.0, *_given[1:]), TypeError, f"{_name}: expected a tensor as \\w+, got float"),
     ]
 ERRORS += [
+    ErrorCase("CrossEntropyLoss: PyTorch's deprecated places", lambda: ml.CrossEntropyLoss(None, None, -100), ValueError,
+              "CrossEntropyLoss: expected reduction .*got -100; size_average and reduce, .*: pass what follows them by name"),
+    ErrorCase("nll_loss: PyTorch's deprecated places", loss("nll_loss", X, LABELS, None, None, 3), ValueError,
+              "nll_loss: expected reduction .*got 3; size_average and reduce, .*: pass what follows them by name"),
+    ErrorCase("mse_loss: PyTorch's deprecated places", loss("mse_loss", X, Y, False), ValueError,
+              "mse_loss: expected reduction .*got False; size_average and reduce, .*: pass what follows them by name"),
+    *[ErrorCase(f"{name}: {word}", lambda name=name, word=word: getattr(ml, name)(**{word: False}), TypeError,
+                f"{name}: size_average and reduce, .* use reduction='mean', 'sum' or 'none'")
+      for name, word in (("MSELoss", "size_average"), ("NLLLoss", "reduce"))],
     ErrorCase("l1_loss: integers", loss("l1_loss", LABELS, LABELS), TypeError, "l1_loss: expected a float32 or float64 input, got int64"),
     ErrorCase("l1_loss: a weight of another shape", loss("l1_loss", X, Y, weight=FEW), ValueError, r"l1_loss: .*\(4, 3\), got \(3,\)"),
     ErrorCase("huber_loss: delta 0", loss("huber_loss", X, Y, delta=0.0), ValueError, "huber_loss: expected delta above 0"),
     ErrorCase("smooth_l1_loss: a negative beta", loss("smooth_l1_loss", X, Y, beta=-1.0), ValueError, "beta of 0 or more, got -1"),
     ErrorCase("smooth_l1_loss: beta a text", loss("smooth_l1_loss", X, Y, beta="a"), TypeError, "expected beta to be a number"),
+    *[ErrorCase(f"{name}: integers as target", loss(name, Y, (Y > 0.5).long()), TypeError, rf"{name}: expected a float target, got int64; .*\.float\(\)")
+      for name in ("binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div")],
+    ErrorCase("binary_cross_entropy: bools as target", loss("binary_cross_entropy", Y, Y > 0.5), TypeError, "expected a float target, got bool"),
+    ErrorCase("binary_cross_entropy: a target of 2", loss("binary_cross_entropy", Y, Y * 0 + 2), ValueError, r"expected a target in \[0, 1\], got 2"),
+    ErrorCase("binary_cross_entropy: a target of NaN", loss("binary_cross_entropy", Y, Y * float("nan")), ValueError, r"expected a target in \[0, 1\], got nan"),
     ErrorCase("binary_cross_entropy: another shape", loss("binary_cross_entropy", X, FEW), ValueError, "one shape"),
     *[ErrorCase(f"binary_cross_entropy: no probabilities ({module.__name__})", lambda module=module: module.binary_cross_entropy(
         np.array([0.5, 1.5]), np.ones(2), np.ones(2)), ValueError, r"in \[0, 1\], got 1.5") for module in (losses_cython, losses_reference)],

@@ -226,6 +226,8 @@ ERRORS = [
               "LSTM: expected an input of shape"),
     ErrorCase("LSTM: c of another size", lambda: ml.LSTM(4, 5)(X, (ml.ones(1, 2, 5), ml.ones(1, 2, 4))), ValueError,
               r"expected an initial c of shape \(1, 2, 5\)"),
+    *[ErrorCase(f"{name}: a projection", lambda name=name: getattr(ml, name)(4, 5, proj_size=2), ValueError,
+                f"{name}: expected proj_size=0, which only LSTM has, got 2") for name in ("RNN", "GRU")],
     ErrorCase("RNNBase: an unknown mode", lambda: ml.RNNBase("QRNN", 4, 5), ValueError, "mode to be one of LSTM, GRU"),
     ErrorCase("RNNBase: a projection without an LSTM", lambda: ml.RNNBase("GRU", 4, 5, proj_size=2), ValueError,
               "expected proj_size=0, which only LSTM has"),

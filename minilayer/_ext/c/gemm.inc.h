@@ -759,7 +759,7 @@ static int G_NAME(gemm_run)(G_NAME(gemm) *g)
             g->k0 = s * kc;
             g->kb = ml_min(kc, g->k - g->k0);
             if (g->pa)
-                ml_rt->parallel_for(G_NAME(gemm_pack_a), g, g->m, ml_max(16, 8192 / (kc + 1)));
+                ml_rt->parallel_for(G_NAME(gemm_pack_a), g, g->m, ml_max(16, 12288 / (kc + 1)));
             if (g->pb) {
                 if (g->direct)
                     G_NAME(gemm_pack_b)(g, panels - 1, panels);

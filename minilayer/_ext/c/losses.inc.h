@@ -32,8 +32,9 @@ static int ML_NAME(losses_check)(const ml_array *a, int n, int free)
         int status = ML_NAME(losses_check)(a, 4, 3);                                                                   \
         if (status)                                                                                                    \
             return status;                                                                                             \
-        if (check && !(a->dtype == ML_F32 ? ML_NAME(losses_inside_f32)(a) : ML_NAME(losses_inside_f64)(a)))            \
-            return ML_BAD_INDEX;                                                                                       \
+        for (int i = 0; check && i < 2; i++)                                                                           \
+            if (!(a->dtype == ML_F32 ? ML_NAME(losses_inside_f32)(a + i) : ML_NAME(losses_inside_f64)(a + i)))         \
+                return ML_BAD_INDEX;                                                                                   \
         return a->dtype == ML_F32 ? ML_NAME(losses_run_f32)(ML_NAME(name##_pieces_f32), a, settings)                   \
                                   : ML_NAME(losses_run_f64)(ML_NAME(name##_pieces_f64), a, settings);                  \
     }                                                                                                                  \
