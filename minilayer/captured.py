@@ -185,9 +185,9 @@ class Captured:
             if not (self.world.gradients or self.crossed):
                 self.open = [i for i, t in enumerate(results) if t.requires_grad]
                 self._write_backward([results[i] for i in self.open])
-            if self.crossed:
-                raise Obstacle("an argument that requires a gradient, and a call of backward(), which would not reach it")
             self.obstacle = self.program.obstacle
+            if self.crossed:
+                self.obstacle = "an argument that requires a gradient, and a call of backward(), which would not reach it"
         except Obstacle as obstacle:
             self.obstacle = str(obstacle)
         finally:
@@ -208,7 +208,8 @@ class Captured:
         """The way back from results that require a gradient, with memory for the gradients that will arrive there."""
         if results:
             self.cotangents = [runtime.constant(np.ones(t.array.shape, t.array.dtype)) for t in results]
-            found = grad(results, [*[self.inputs[i] for i in self.given], *self.world.leaves], [wrap(g) for g in self.cotangents], True, allow_unused=True)
+            wanted = [*[self.inputs[i] for i in self.given], *self.world.leaves]
+            found = grad(results, wanted, [wrap(g) for g in self.cotangents], retain_graph=True, allow_unused=True)
             self.gradients = [None if g is None else g.array for g in found]
 
     def __call__(self, tensors):

@@ -35,7 +35,7 @@ from minilayer.state import no_grad
 from minilayer.tensor import Tensor
 from minilayer.train import Trainer, evaluate
 
-DEFAULTS = {
+DEFAULTS: dict = {
     "digits": {"epochs": 20, "lr": 3e-3, "batch_size": 32, "seed": 0, "fold": 0},
     "mnist": {"epochs": 8, "lr": 2e-3, "batch_size": 64, "seed": 0, "small": False},
     "chars": {"epochs": 20, "lr": 5e-3, "batch_size": 32, "seed": 0, "text": None, "vocabulary": None},

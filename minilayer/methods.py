@@ -78,9 +78,9 @@ floor_divide_, remainder_, addcmul_, addcdiv_, lerp_ = map(in_place, (
     arithmetic.floor_divide, arithmetic.remainder, arithmetic.addcmul, arithmetic.addcdiv, arithmetic.lerp))
 addmm_, baddbmm_, cumsum_, cumprod_, tril_, triu_ = map(in_place, (
     matmul.addmm, matmul.baddbmm, reduce.cumsum, scan.cumprod, shape.tril, shape.triu))
-scatter_, scatter_add_, scatter_reduce_, index_add_, index_copy_, index_fill_, index_put_, masked_scatter_ = map(in_place, (
-    indexing.scatter, indexing.scatter_add, indexing.scatter_reduce, indexing.index_add, indexing.index_copy,
-    indexing.index_fill, indexing.index_put, indexing.masked_scatter))
+scatter_, scatter_add_, scatter_reduce_ = map(in_place, (indexing.scatter, indexing.scatter_add, indexing.scatter_reduce))
+index_add_, index_copy_, index_fill_ = map(in_place, (indexing.index_add, indexing.index_copy, indexing.index_fill))
+index_put_, masked_scatter_ = map(in_place, (indexing.index_put, indexing.masked_scatter))
 
 
 def zero_(x):

@@ -9,14 +9,18 @@ import weakref
 
 import numpy as np
 import pytest
+import standin
 from cases import LAYERS
 from rounding import same_bits
 
 import minilayer as ml
 from minilayer import optim
+from minilayer._ext import runtime
 from minilayer.captured import MOST, CaptureWarning
 
 pytestmark = pytest.mark.skipif(ml.current_backend() != "compiled", reason="programs are made of compiled kernels")
+
+standin.register()
 
 # Rows whose layers look at values (lengths, labels, variances, a mask's form) and go on accordingly: no program.
 LOOKING = ("CTCLoss", "GaussianNLLLoss", "MultiMarginLoss", "MultiLabelMarginLoss", "AdaptiveLogSoftmaxWithLoss", "PackedLSTM",
@@ -490,6 +494,41 @@ def test_misuse():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CaptureWarning)
             assert inner(ml.full((2,), float(i))).tolist() == [2.0 * i + 1] * 2
+
+
+def test_what_is_given_has_to_be_tensors_here_and_plain_values():
+    with pytest.raises(RuntimeError, match="a set among arguments or results; use tensors"):
+        ml.compile(lambda x, names: x, fullgraph=True)(ml.ones(1), {1, 2})
+    with pytest.raises(RuntimeError, match="a tensor on standin; programs run on the CPU"):
+        ml.compile(lambda x: x * 2, fullgraph=True)(ml.ones(2).to("standin"))
+    with pytest.raises(AttributeError, match="function"):
+        ml.captured.Compiled.__new__(ml.captured.Compiled).anything
+
+
+def test_one_program_is_written_at_a_time():
+    program = runtime.Program()
+    program.begin()
+    try:
+        (ml.ones(2) * 2).exp()
+        with pytest.raises(RuntimeError, match="compile: another step is being recorded; call a compiled step outside"):
+            runtime.Program().begin()
+    finally:
+        program.end()
+    assert runtime.recording() is None and len(program) == 3
+    with pytest.raises(IndexError, match=r"run: expected a part of 3 kernels, got \[1, 7\)"):
+        program.run(1, 7)
+
+
+def test_a_hook_of_an_optimizer_is_an_obstacle():
+    model, optimizer, step = trainer(lambda p: optim.Adam(p))
+    seen = []
+    optimizer.register_step_post_hook(lambda *_: seen.append(1))
+    step = ml.compile(step)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CaptureWarning)
+        for x, y in batches(4):
+            step(x, y)
+    assert "hook" in step.obstacle and len(seen) == 4
 
 
 def test_an_error_inside_leaves_all_as_it_was():

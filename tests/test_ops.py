@@ -179,7 +179,8 @@ def test_incoming_gradient_may_be_strided(case, rng):
 
 @pytest.mark.parametrize("call", [
     lambda x: reduce.amax(x, 1), lambda x: reduce.amin(x, (0, 1)), lambda x: reduce.amax(x), lambda x: reduce.max(x, 1).values,
-    lambda x: reduce.min(x, 0, True).values], ids=["amax", "amin", "amax of all", "max", "min"])
+    lambda x: reduce.min(x, 0, True).values, lambda x: ml.median(x)],
+    ids=["amax", "amin", "amax of all", "max", "min", "median of all"])
 def test_both_tellings_share_among_equals_alike(call):
     """(Gradient checks keep away from ties and NaN.)"""
     for rows in ([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [1.0, 0.0, 3.0]], [[1.0, nan, nan], [2.0, nan, 5.0], [nan, 0.0, 0.0]]):

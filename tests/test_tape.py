@@ -170,6 +170,14 @@ def test_rules_that_return_a_wrong_shape_are_named():
     with pytest.raises(RuntimeError, match=r"wrong: backward returned a gradient of shape \(1, 2\).*input 0.*shape \(2,\)"):
         tape.apply(Wrong(), leaf(1.0, 2.0)).sum().backward()
 
+    class Wider(Wrong):
+        """y = x; dx has a dtype of its own."""
+
+        def backward(self, node, dy):
+            return dy.astype(np.float32 if dy.dtype == np.float64 else np.float64)
+    with pytest.raises(RuntimeError, match=r"wrong: backward returned a gradient of .*input 0; expected .*as the input"):
+        tape.apply(Wider(), leaf(1.0, 2.0)).sum().backward()
+
 
 def test_backward_adds_to_grad():
     x = leaf(1.0, 2.0)

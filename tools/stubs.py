@@ -48,12 +48,23 @@ def stub_of(path: Path) -> str:
 
 
 def stub_of_pyx(path: Path) -> str:
-    """Its def and cpdef functions with their arguments, and its constants in capitals."""
+    """Its def and cpdef functions with their arguments, its constants in capitals, and its classes that say something to
+    Python."""
     source = path.read_text(encoding="utf-8")
-    lines = [f'"""Made from {path.name} by setup.py; edit that."""', "import numpy as np", ""]
+    lines = [f'"""Made from {path.name} by setup.py; edit that."""', "from typing import Any", "",
+             "import numpy as np", ""]
     lines += [f"{name}: {kind}" for name, kind in
               ((n, "tuple[str, ...]" if v[0] == "(" else "int") for n, v in
                re.findall(r"^([A-Z][A-Z_]+) = (\(|\d)", source, re.M))]
+    for name, body in re.findall(r"^cdef class (\w+):\n((?:[ \t]+[^\n]*\n|\n)*)", source, re.M):
+        fields = [f for names in re.findall(r"^    cdef (?:readonly|public) \w+ ([\w, ]+?)\s*(?:#.*)?$", body, re.M)
+                  for f in names.split(", ")]
+        methods = re.findall(r"^    def (\w+)\((.*?)\)(?:\s*->\s*(\w+))?:", body, re.M | re.S)
+        if fields:
+            lines += ["", f"class {name}:", *[f"    {f}: Any" for f in fields]]
+            lines += [f"    def {m}({', '.join(stub_argument(a) for a in arguments(rest))}) -> "
+                      f"{returns or {'__len__': 'int', '__str__': 'str'}.get(m, 'Any')}: ..."
+                      for m, rest, returns in methods if m not in ("__cinit__", "__dealloc__")]
     for match in re.finditer(r"^(?:def|cpdef\s+(?:inline\s+)?(?P<type>[\w.]+))\s+(?P<name>\w+)\((?P<rest>.*?)\)"
                              r"(?:\s*->\s*(?P<returns>[^:\n]+?))?(?:\s*(?:noexcept|except\s*[\w?*+-]+|nogil))*:\s*(?:#.*)?$",
                              source, re.M | re.S):

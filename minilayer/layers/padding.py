@@ -7,7 +7,7 @@ from minilayer.layers.settings import integers, number
 class _Pad(Layer):
     """The number `n` of axes, `mode` and `value` are the subclass's."""
     mode = "constant"
-    value = None
+    value: float | None = None
 
     def __init__(self, padding):
         super().__init__()

@@ -1,7 +1,10 @@
 """Rows of the conv family."""
 
+import numpy as np
+
 import minilayer as ml
 from cases.base import ErrorCase, KernelCase, LayerCase, OpCase, normal, out
+from minilayer._ext import conv_reference
 from minilayer.ops.conv import ConvWeight
 
 F = ml.functional
@@ -154,6 +157,9 @@ ERRORS = [
     *[ErrorCase(f"conv{n}d: a {what} beyond 2**31", lambda n=n, what=what: getattr(F, f"conv{n}d")(ml.ones(1, 1, *(5,) * n), ml.ones(1, 1, *(3,) * n), **{what: 2**62, **({"padding": 2**62} if what == "dilation" else {})}), ValueError, "below 2\\*\\*31")
       for n in (1, 2, 3) for what in ("stride", "padding", "dilation")],
     ErrorCase("conv_transpose1d: a stride beyond 2**31", lambda: F.conv_transpose1d(ml.ones(1, 1, 1), ml.ones(1, 1, 3), stride=2**62), ValueError, "below 2\\*\\*31"),
+    ErrorCase("conv2d: dilation for more memory than there is, in the reference", lambda: conv_reference.conv2d(
+        np.ones((1, 1, 5, 5)), np.ones((1, 1, 3, 3)), None, np.ones((1, 1, 5, 5)), padding=(2**31 - 1,) * 2,
+        dilation=(2**31 - 1,) * 2), MemoryError, "conv2d: no memory for a padded copy"),
     ErrorCase("conv2d: dilation for more memory than there is", lambda: F.conv2d(ml.ones(1, 1, 5, 5), ml.ones(1, 1, 3, 3), dilation=2**31 - 1, padding=2**31 - 1), MemoryError, "conv2d"),
     ErrorCase("conv2d: strides that do not end", lambda: F.conv2d(ml.ones(1, 1, 2, 2), ml.ones(1, 1, 1, 1), stride=2**20, padding=2**20), ValueError, "product is at most"),]
 for n, call, letters in ((1, F.conv1d, "L"), (2, F.conv2d, "H, W"), (3, F.conv3d, "D, H, W")):
