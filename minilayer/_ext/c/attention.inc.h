@@ -318,8 +318,8 @@ static int G_NAME(attention)(const ml_array *a, const attention_settings *settin
     if (status)
         return status;
     const double flops = 2.0 * ATT_ROWS * (double)(s.S + 1) * (double)(s.D + s.E + 20);
-    ml_rt->parallel_for(G_NAME(att_forward), &s, s.B * s.H * ml_ceil_div(s.T, ATT_ROWS),
-                        (int64_t)(GEMM_TASK_FLOPS / flops) + 1);
+    const int64_t tasks = s.B * s.H * ml_ceil_div(s.T, ATT_ROWS);
+    ml_rt->parallel_for(G_NAME(att_forward), &s, tasks, gemm_grain(flops, tasks));
     return s.failed ? ML_NO_MEMORY : ML_OK;
 }
 
@@ -498,7 +498,7 @@ static int G_NAME(attention_backward)(const ml_array *a, const attention_setting
         for (int64_t i = 0; i < s.B * s.H; i++)
             G_NAME(att_zero)(&s.dmask, i / s.H, i % s.H, 0, s.T, s.S);
     const double flops = 2.0 * (double)(rows / s.B / s.G + 1) * (double)(s.S / s.chunks + 1) * (double)(3 * s.D + 2 * s.E + 20);
-    ml_rt->parallel_for(G_NAME(att_backward), &s, s.B * s.G * s.chunks, (int64_t)(GEMM_TASK_FLOPS / flops) + 1);
+    ml_rt->parallel_for(G_NAME(att_backward), &s, s.B * s.G * s.chunks, gemm_grain(flops, s.B * s.G * s.chunks));
     if (s.chunks > 1 && s.dq.p)
         ml_rt->parallel_for(G_NAME(att_gather), &s, rows, ml_grain(32768, s.D * s.chunks));
     return s.failed ? ML_NO_MEMORY : ML_OK;

@@ -382,8 +382,8 @@ static void G_NAME(sweep_plan)(G_NAME(sweep) *s, int64_t reach)
 static int G_NAME(sweep_run)(G_NAME(sweep) *s)
 {
     const double flops = 2.0 * s->m * (double)(s->k + 1) * s->block * s->v;
-    ml_rt->parallel_for(G_NAME(sweep_tasks), s, s->shape->b * s->shape->groups * s->depths * s->blocks,
-                        (int64_t)(GEMM_TASK_FLOPS / (flops + 1000)) + 1);
+    const int64_t tasks = s->shape->b * s->shape->groups * s->depths * s->blocks;
+    ml_rt->parallel_for(G_NAME(sweep_tasks), s, tasks, gemm_grain(flops, tasks));
     return s->failed ? ML_NO_MEMORY : ML_OK;
 }
 
@@ -447,7 +447,7 @@ static int G_NAME(pointwise_run)(G_NAME(pointwise) *s, int64_t images)
     if (images < 8 && flops > 32e6)         /* few and large: one after the other, each on all threads */
         G_NAME(pointwise_tasks)(s, 0, images);
     else
-        ml_rt->parallel_for(G_NAME(pointwise_tasks), s, images, (int64_t)(GEMM_TASK_FLOPS / (flops + 500)) + 1);
+        ml_rt->parallel_for(G_NAME(pointwise_tasks), s, images, gemm_grain(flops, images));
     return s->failed ? ML_NO_MEMORY : ML_OK;
 }
 
@@ -765,8 +765,7 @@ static int G_NAME(conv_backward_weight)(const ml_array *a, const conv_settings *
     s.offset = (const int64_t *)(shared + padded);
     G_NAME(offsets)((int64_t *)(shared + padded), &z, &s.field, z.cg * z.ke);
     const int64_t tasks = s.chunks * z.groups * s.term_blocks;
-    ml_rt->parallel_for(G_NAME(weight_tasks), &s, tasks,
-                        (int64_t)(GEMM_TASK_FLOPS / (total / (double)tasks + 1000)) + 1);
+    ml_rt->parallel_for(G_NAME(weight_tasks), &s, tasks, gemm_grain(total / (double)tasks, tasks));
     if (s.failed)
         return ML_NO_MEMORY;
     const int64_t items = z.groups * ml_ceil_div(s.k, 16);

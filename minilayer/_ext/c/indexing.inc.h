@@ -342,19 +342,20 @@ static int ML_NAME(copy_run)(const ml_array *x, const ml_array *y, const char *s
         w.tiles0 = ml_ceil_div(w.n0, COPY_TILE);
         w.tiles1 = ml_ceil_div(w.n1, COPY_TILE);
         int64_t tile = ml_min(w.n0, COPY_TILE) * ml_min(w.n1, COPY_TILE);
-        ml_rt->parallel_for(ML_NAME(copy_tiles), &w, outer * w.tiles0 * w.tiles1, ml_max(1, COPY_SEGMENT / tile));
+        const int64_t tiles = outer * w.tiles0 * w.tiles1;
+        ml_rt->parallel_for(ML_NAME(copy_tiles), &w, tiles, ml_shared(tiles * tile, tiles, ml_max(1, COPY_SEGMENT / tile)));
         return ML_OK;
     }
     p->ndim -= 1;
-    if (p->ndim == 0 && w.n <= COPY_SEGMENT) {
+    if (p->ndim == 0 && w.n < ML_SHARED_FROM) {
         line(w.x, w.sx1, w.y, w.sy1, w.n);
         return ML_OK;
     }
     for (int d = 0; d < p->ndim; d++)
         outer *= p->n[d];
     w.segments = w.n > COPY_SEGMENT + COPY_SEGMENT / 2 ? ml_ceil_div(w.n, COPY_SEGMENT) : 1;
-    ml_rt->parallel_for(ML_NAME(copy_lines), &w, outer * w.segments,
-                        ml_max(1, COPY_SEGMENT / ml_min(w.n, COPY_SEGMENT)));
+    ml_rt->parallel_for(ML_NAME(copy_lines), &w, outer * w.segments, ml_shared(outer * w.n, outer * w.segments,
+                        ml_max(1, COPY_SEGMENT / ml_min(w.n, COPY_SEGMENT))));
     return ML_OK;
 }
 

@@ -83,7 +83,7 @@ static int G_NAME(matmul)(const ml_array *a, const matmul_settings *settings)
     if (flops > 32e6 || items == 1) /* large products one by one, each on all threads */
         G_NAME(matmul_items)(&s, 0, items);
     else
-        ml_rt->parallel_for(G_NAME(matmul_items), &s, items, (int64_t)(GEMM_TASK_FLOPS / (flops + 500)) + 1);
+        ml_rt->parallel_for(G_NAME(matmul_items), &s, items, gemm_grain(flops, items));
     return s.failed ? ML_NO_MEMORY : ML_OK;
 }
 

@@ -74,6 +74,15 @@ static inline int64_t ml_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t ml_max(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t ml_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/* Loops that move or add what they read, and do little with it, stay on one thread below this many elements: what another
+   core has written last comes from there more slowly than one thread goes through it. (`ml_shared` is the grain of a loop
+   over `items` that touch so many elements together.) */
+enum { ML_SHARED_FROM = 131072 };
+static inline int64_t ml_shared(int64_t elements, int64_t items, int64_t grain)
+{
+    return elements < ML_SHARED_FROM ? ml_max(items, 1) : grain;
+}
+
 static const int64_t ml_itemsizes[ML_DTYPES] = {4, 8, 8, 4, 1, 1};
 
 /* C order without gaps? Axes of size 1 may have any stride; an empty array always is. */

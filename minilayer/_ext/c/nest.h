@@ -278,7 +278,7 @@ static int ml_nest_run(ml_row row, const void *settings, const ml_array *a, int 
         else
             flat = 0;
     }
-    if (flat && y->size <= NEST_GRAIN)
+    if (flat && y->size < ML_SHARED_FROM)
         return row(nest.data, nest.step, y->size, settings);
     int status = flat ? ML_OK : ml_nest_fold(&nest, a, y);
     if (status != ML_OK)
@@ -288,7 +288,7 @@ static int ml_nest_run(ml_row row, const void *settings, const ml_array *a, int 
     } else {
         int64_t length = nest.shape[nest.ndim - 1];         /* whole rows where they are shorter than a piece */
         int64_t grain = length < NEST_GRAIN ? NEST_GRAIN / length * length : NEST_GRAIN;
-        ml_rt->parallel_for(ml_nest_piece, &nest, y->size, grain);
+        ml_rt->parallel_for(ml_nest_piece, &nest, y->size, ml_shared(y->size, y->size, grain));
     }
     return nest.status;
 }

@@ -9,6 +9,7 @@
 /* Values a piece: a few microseconds, because waking a second thread costs one or two. */
 #define ADAM_GRAIN 8192
 #define LIGHT_GRAIN 32768
+#define SHARED_FROM 65536           /* values; fewer are updated sooner than they reach another core's cache */
 
 /* Arrays k, k + count, k + 2 count, ... hold parameter k, its gradient, its state. */
 #define lists ML_NAME(optimizer_lists)
@@ -48,6 +49,12 @@ static int ML_NAME(optimizer_lay)(const ml_array *a, int64_t count, int n, lists
         l->start[k + 1] = l->start[k] + p->size;
     }
     return ML_OK;
+}
+
+/* Run a task over the long row. */
+static void ML_NAME(optimizer_run)(ml_task task, void *context, int64_t values, int64_t grain)
+{
+    ml_rt->parallel_for(task, context, values, values < SHARED_FROM ? values : grain);
 }
 
 /* The array that holds place `begin` of the long row. */
@@ -151,7 +158,7 @@ static int ML_NAME(sgd_entry)(const ml_array *a, const void *settings)
     c.has_momentum = s->momentum != 0;
     c.first = hyper[1] != 0;
     c.nesterov = s->nesterov;
-    ml_rt->parallel_for(ML_NAME(sgd_task), &c, c.l.start[s->count], LIGHT_GRAIN);
+    ML_NAME(optimizer_run)(ML_NAME(sgd_task), &c, c.l.start[s->count], LIGHT_GRAIN);
     return ML_OK;
 }
 
@@ -237,7 +244,7 @@ static int ML_NAME(adam_entry)(const ml_array *a, const void *settings)
     c.root = 1 / pow(1 - pow(s->beta2, t), 0.5);
     c.eps = s->eps;
     c.amsgrad = s->amsgrad;
-    ml_rt->parallel_for(ML_NAME(adam_task), &c, c.l.start[s->count], ADAM_GRAIN);
+    ML_NAME(optimizer_run)(ML_NAME(adam_task), &c, c.l.start[s->count], ADAM_GRAIN);
     return ML_OK;
 }
 
@@ -394,7 +401,7 @@ static int ML_NAME(rule_begin)(const ml_array *a, const ml_rule_settings *s, int
             return status; \
         double *hyper = (double *)a[(2 + (states)) * s->count].data; \
         ML_NAME(name##_numbers)(s, hyper, &c); \
-        ml_rt->parallel_for(ML_NAME(name##_task), &c, c.l.start[s->count], ADAM_GRAIN); \
+        ML_NAME(optimizer_run)(ML_NAME(name##_task), &c, c.l.start[s->count], ADAM_GRAIN); \
         return ML_OK; \
     }
 
@@ -551,7 +558,7 @@ static int ML_NAME(scale_entry)(const ml_array *a, const void *settings)
     if (a[count].size != 1)
         return ML_BAD_SHAPE;
     c.factor = *(const double *)a[count].data;
-    ml_rt->parallel_for(ML_NAME(scale_task), &c, c.l.start[count], LIGHT_GRAIN);
+    ML_NAME(optimizer_run)(ML_NAME(scale_task), &c, c.l.start[count], LIGHT_GRAIN);
     return ML_OK;
 }
 
@@ -571,6 +578,7 @@ static const optimizer_kernels ML_NAME(table) = {
 
 #undef ADAM_GRAIN
 #undef LIGHT_GRAIN
+#undef SHARED_FROM
 #undef OPTIMIZER_STRETCHES
 #undef lists
 #undef optimizer_cut

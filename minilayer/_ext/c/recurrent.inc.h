@@ -256,10 +256,10 @@ ML_INLINE G_V G_NAME(get_or_zero)(const G_T *p, int64_t j, int lanes)
     return p ? G_NAME(get)(p + j, lanes) : G_SET(0);
 }
 
-/* How many panels a piece of a step's loop has: work that is not worth a second thread stays in one piece. */
-static int64_t G_NAME(step_grain)(int64_t n, int64_t terms)
+/* One step's loop over the panels of its units, `terms` products a sum, for the n texts that are not over. */
+static void G_NAME(step_loop)(ml_task task, R_S *r, int64_t panels, int64_t n, int64_t terms)
 {
-    return (int64_t)(GEMM_TASK_FLOPS / (2.0 * n * terms * G_NR + 2000 * n + 1)) + 1;
+    ml_rt->parallel_for(task, r, panels, gemm_grain(2.0 * n * terms * G_NR + 2000 * n, panels));
 }
 
 /* final[b] = the state after row b's last step */
@@ -570,9 +570,9 @@ static int G_NAME(walk)(R_S *r, const G_T *w_hh, const G_T *w_hr, ml_task step)
         G_NAME(look_back)(r, s);
         if (r->s.before < r->s.n)
             G_NAME(left_fill)(&r->state, r->now, r->h0, r->s.before, r->s.n);
-        ml_rt->parallel_for(step, r, ml_ceil_div(H, G_NR), G_NAME(step_grain)(r->s.n, P * r->gates));
+        G_NAME(step_loop)(step, r, ml_ceil_div(H, G_NR), r->s.n, P * r->gates);
         if (w_hr)
-            ml_rt->parallel_for(G_NAME(project_step), r, ml_ceil_div(P, G_NR), G_NAME(step_grain)(r->s.n, H));
+            G_NAME(step_loop)(G_NAME(project_step), r, ml_ceil_div(P, G_NR), r->s.n, H);
         G_NAME(turn)(r);
         G_NAME(go)(r, s, 0);
     }
@@ -618,16 +618,16 @@ static int G_NAME(walk_back)(R_S *r, const G_T *w_hh, const G_T *w_hr, const ml_
     for (int64_t s = r->steps - 1; s >= 0; s--) {
         G_NAME(look_back)(r, s);
         if (w_hr) {
-            ml_rt->parallel_for(G_NAME(project_back), r, panels, G_NAME(step_grain)(r->s.n, terms));
-            ml_rt->parallel_for(step, r, ml_ceil_div(H, G_NR), G_NAME(step_grain)(r->s.n, P));
+            G_NAME(step_loop)(G_NAME(project_back), r, panels, r->s.n, terms);
+            G_NAME(step_loop)(step, r, ml_ceil_div(H, G_NR), r->s.n, P);
         } else {
-            ml_rt->parallel_for(step, r, panels, G_NAME(step_grain)(r->s.n, terms));
+            G_NAME(step_loop)(step, r, panels, r->s.n, terms);
         }
         r->flow = r->s.n;
         G_NAME(turn)(r);
         G_NAME(go)(r, s, 1);
     }
-    ml_rt->parallel_for(G_NAME(flow_step), r, panels, G_NAME(step_grain)(r->flow, terms));
+    G_NAME(step_loop)(G_NAME(flow_step), r, panels, r->flow, terms);
     return ML_OK;
 }
 

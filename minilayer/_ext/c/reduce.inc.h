@@ -248,7 +248,7 @@ static int reduce_run(const ml_array *x, const ml_array *y, const reduction *r, 
             if (!w.partial)
                 return ML_NO_MEMORY;
         }
-        ml_rt->parallel_for(reduce_rows_task, &w, items * w.chunks, grain);
+        ml_rt->parallel_for(reduce_rows_task, &w, items * w.chunks, ml_shared(x->size, items * w.chunks, grain));
     } else {
         w.segments = w.n > REDUCE_CHUNK ? ml_ceil_div(w.n, REDUCE_CHUNK) : 1;
         w.units = w.lines * w.segments;
@@ -260,7 +260,8 @@ static int reduce_run(const ml_array *x, const ml_array *y, const reduction *r, 
             if (!w.partial)
                 return ML_NO_MEMORY;
         }
-        ml_rt->parallel_for(reduce_lines_task, &w, w.outputs * w.chunks, ml_min(grain, 4096));
+        ml_rt->parallel_for(reduce_lines_task, &w, w.outputs * w.chunks,
+                            ml_shared(x->size, w.outputs * w.chunks, ml_min(grain, 4096)));
     }
     if (w.partial) {
         for (int64_t step = 1; step < w.chunks; step *= 2)
