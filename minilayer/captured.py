@@ -19,6 +19,7 @@ What a step does beside kernels therefore happens in the first two calls only. W
 A program that was just written is run once more on the values it had, and is not kept unless it gives the same bits.
 """
 import functools
+import gc
 import threading
 import warnings
 
@@ -28,13 +29,15 @@ from minilayer import device
 from minilayer._ext import dispatch, runtime
 from minilayer._ext.dispatch import family
 from minilayer.autograd import grad
+from minilayer.gradients import Hook
 from minilayer.node import wrap
 from minilayer.ops.boundary import Boundary
-from minilayer.state import thread_state
+from minilayer.state import no_grad, thread_state
 from minilayer.tape import Cost, Op, apply
 from minilayer.tensor import Tensor
 
 indexing = family("indexing")
+_writing = threading.Lock()
 MOST = 8        # programs a function keeps, each with memory of its own; the one unused for longest goes first
 
 
@@ -114,7 +117,8 @@ class World:
     def close(self, program):
         """Settle what was seen."""
         self.conditions = program.holds
-        self.memory = [(place, name, t, t.array) for place, name, t in self._tensors.values()]
+        self.memory = [(place, name, t, t.array, t.requires_grad) for place, name, t in self._tensors.values()]
+        self.hooks = Hook.made
         self.modes = [(layer, layer.training) for layer in self._layers.values()]
         self.leaves = self.met()
         self.gradients = []             # (leaf, what its gradient has to be before: itself for "any", and is afterwards)
@@ -127,8 +131,8 @@ class World:
 
     def holds(self) -> bool:
         """Is all as it was?"""
-        for place, name, tensor, array in self.memory:
-            if tensor.array is not array or place.get(name) is not tensor:
+        for place, name, tensor, array, requires_grad in self.memory:
+            if tensor.array is not array or place.get(name) is not tensor or tensor.requires_grad is not requires_grad:
                 return False
         for layer, training in self.modes:
             if layer.training is not training:
@@ -136,7 +140,7 @@ class World:
         for leaf, before, _ in self.gradients:
             if before is not leaf and leaf.grad is not before:
                 return False
-        return all([holds() for holds in self.conditions])
+        return self.hooks == Hook.made and all([holds() for holds in self.conditions])
 
     def set_gradients(self):
         """Leave the gradients that the program has computed where backward would."""
@@ -166,10 +170,11 @@ class Captured:
         self.turn = 0                   # counts the runs forward
         self.obstacle = None
 
-    def write(self, function, structure):
+    def write(self, function, structure, tensors):
         """Call the function, and write down what it does. Returns what it returned, for a function with an obstacle."""
         args, kwargs = _unflatten(structure, iter(self.inputs))
         results: list = []
+        before = [t.version_counter().count for t in self.inputs]
         state = thread_state()
         state.observer = self.world.observe
         self.program.begin()
@@ -186,6 +191,11 @@ class Captured:
                 self.open = [i for i, t in enumerate(results) if t.requires_grad]
                 self._write_backward([results[i] for i in self.open])
             self.obstacle = self.program.obstacle
+            for held, n, t in zip(self.inputs, before, tensors, strict=True):
+                if held.version_counter().count != n:
+                    self.obstacle = "an argument that it writes to; let it return what is to be written"
+                    with no_grad():
+                        t.copy_(held.detach())
             if self.crossed:
                 self.obstacle = "an argument that requires a gradient, and a call of backward(), which would not reach it"
         except Obstacle as obstacle:
@@ -195,10 +205,20 @@ class Captured:
             state.observer = None
         if self.obstacle is None:
             self.split -= sum([number < self.split for number in self.program.fuse()])
-            made = [*self.results, *self.gradients, *[g.array for _, _, g in self.world.gradients if g is not None]]
-            if not self.program.repeats([x for x in made if x is not None]):
+            if not self.program.repeats(self._made()):
                 self.obstacle = "something that is not done by minilayer's kernels, or NumPy calls on the memory of tensors"
         return value
+
+    def _made(self) -> list:
+        """The arrays that a run leaves: results and gradients."""
+        made = [*self.results, *self.gradients, *[g.array for _, _, g in self.world.gradients if g is not None]]
+        return [x for x in made if x is not None]
+
+    def keeps_more(self) -> bool:
+        """Is there still a tensor of the program's memory beside results and gradients?"""
+        if self.program.holds_more(self._made()):
+            gc.collect()
+        return self.program.holds_more(self._made())
 
     def _cross(self, gradients):
         self.crossed = True
@@ -311,14 +331,28 @@ class Compiled:
                     leaves = entry[1].world.leaves
         if leaves is None:
             return self._first_call(key, args, kwargs)
+        if not _writing.acquire(blocking=False):
+            return self.function(*args, **kwargs)       # (one program is written at a time)
+        try:
+            return self._write(key, structure, tensors, leaves)
+        finally:
+            _writing.release()
+
+    def _write(self, key, structure, tensors, leaves):
+        """Call the function as its program is written."""
         runtime.release_memory()        # (the program has memory of its own: what earlier calls kept is of no more use)
         captured = Captured(tensors, leaves)
-        value = captured.write(self.function, structure)
+        value = captured.write(self.function, structure, tensors)
         if captured.obstacle is not None:
             self._give_up(captured.obstacle)
             return value
+        value = captured.value(tensors)
+        if captured.keeps_more():
+            self._give_up("a tensor that it makes and keeps (in an attribute, a list, an optimizer's first state): a program "
+                          "would always read the same one; hand it in and out, or write into one that is there")
+            return value
         self._keep((key, captured))
-        return captured.value(tensors)
+        return value
 
     def _first_call(self, key, args, kwargs):
         """As it stands, but for a look at the leaves."""

@@ -153,10 +153,12 @@ def is_private(i: cython.Py_ssize_t, result: tuple, g) -> cython.bint:
 
 class Hook:
     """What registering a hook returns: `remove()` takes the hook away again."""
+    made = 0                        # in all: a captured step (captured.py) looks again for hooks when there are more
 
     def __init__(self, hooks, function):
         if not callable(function):
             raise TypeError(f"register a hook: expected a function, got {type(function).__name__}")
+        Hook.made += 1
         hooks.append(function)
         self._hooks, self._function = hooks, function
 

@@ -179,7 +179,8 @@ def run_both(plain, captured, data, between=lambda model, optimizer, i: None):
 
 CHANGES = {
     "other modes, and back": (lambda m, o, i: m.train(i % 4 < 2), 2),
-    "a frozen layer": (lambda m, o, i: m[0].eval() if i == 4 else None, 2),
+    "a frozen parameter": (lambda m, o, i: m[0].weight.requires_grad_(i < 4), 2),
+    "a layer in eval": (lambda m, o, i: m[0].eval() if i == 4 else None, 2),
     "other memory of a parameter": (lambda m, o, i: setattr(m[0].weight, "data", m[0].weight.detach() * 2)
                                     if i == 4 else None, 2),
     "other memory of a buffer": (lambda m, o, i: setattr(m[1], "running_mean", ml.zeros(12)) if i == 4 else None, 2),
@@ -391,7 +392,23 @@ def back_by_numpy(x):
     return leaf.grad
 
 
+kept = {"h": ml.zeros(3)}
+
+
+def keeping(x):
+    """A state in a dict of its own."""
+    kept["h"] = (kept["h"] * 0.5 + x).detach()
+    return kept["h"] * 2
+
+
+def writing(x):
+    x.mul_(2)
+    return x + 1
+
+
 OBSTACLES = {
+    "a tensor kept": (keeping, "a tensor that it makes and keeps"),
+    "an argument written to": (writing, "an argument that it writes to"),
     "item": (lambda x: x * x.sum().item(), "read by Python"),
     "if": (lambda x: x * 2 if x.sum() > 0 else x, "read by Python"),
     "numpy": (lambda x: ml.from_numpy(x.numpy() * 2), "read by Python"),
@@ -414,13 +431,17 @@ OBSTACLES = {
 def test_obstacles_are_named_once_and_nothing_is_lost(name):
     function, words = OBSTACLES[name]
     compiled = ml.compile(function)
-    x = ml.tensor([1.0, 2.0, 3.0])
 
     def value(result):
         return result.detach().numpy().copy() if isinstance(result, ml.Tensor) else result
-    ml.manual_seed(1)
+
+    def begin():
+        ml.manual_seed(1)
+        kept["h"] = ml.zeros(3)
+        return ml.tensor([1.0, 2.0, 3.0])
+    x = begin()
     want = [value(function(x)) for _ in range(4)]
-    ml.manual_seed(1)
+    x = begin()
     got = [value(compiled(x))]
     with pytest.warns(CaptureWarning, match=f"compile: .*{words}"):
         got.append(value(compiled(x)))
@@ -529,6 +550,35 @@ def test_a_hook_of_an_optimizer_is_an_obstacle():
         for x, y in batches(4):
             step(x, y)
     assert "hook" in step.obstacle and len(seen) == 4
+
+
+def test_a_hook_added_later_is_noticed():
+    layer = ml.Linear(3, 2)
+    compiled = ml.compile(layer)
+    for _ in range(3):
+        compiled(ml.ones(1, 3))
+    seen = []
+    layer.register_forward_hook(lambda *_: seen.append(1))
+    with pytest.warns(CaptureWarning, match="a hook of the layer Linear"):
+        compiled(ml.ones(1, 3))
+    compiled(ml.ones(1, 3))
+    assert len(seen) == 2
+
+
+def test_programs_of_several_threads_are_written_one_at_a_time():
+    functions = [ml.compile(lambda x, n=n: (x * n).exp().sum()) for n in range(4)]
+    x, wrong = ml.linspace(0, 1, 50), []
+
+    def work(n):
+        for _ in range(50):
+            if functions[n](x).item() != (x * n).exp().sum().item():
+                wrong.append(n)
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong and not any([f.obstacle for f in functions])
 
 
 def test_an_error_inside_leaves_all_as_it_was():

@@ -596,6 +596,12 @@ cdef class Program:
         """Does a kernel of the program take this array, which came from outside?"""
         return id(_root(array)) in self.outside
 
+    def holds_more(self, arrays) -> bool:
+        """Are there arrays over the program's memory beside these?"""
+        cdef set apart = {address for addresses in self.waiting.values() for address in addresses}
+        apart.update([_root(array).ctypes.data for array in arrays])
+        return any([address not in apart for address, _ in self.blocks])
+
     def repeats(self, results) -> bool:
         """Whether a second run on the values of the first gives the same bits: in `results` (arrays), and in every array
         from outside. What was computed elsewhere than in kernels is not there in a second run, since its memory is
