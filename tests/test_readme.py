@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import minilayer as ml
+
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 pytestmark = pytest.mark.skipif(not (ROOT / ".ci" / "run").exists(), reason="only the checkout has what README names")
@@ -17,6 +19,7 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.M | re.S)
 
 
+@pytest.mark.skipif(ml.current_backend() != "compiled", reason="programs are made of compiled kernels")
 def test_python_prints_what_the_page_says():
     names = {"__name__": "readme"}              # (each program goes on from the one before)
     for program, shown in zip(blocks("python"), blocks("text"), strict=True):
