@@ -31,7 +31,7 @@ def array_from(data, dtype=None):
         if array.size == 0 and dtype is None and not _has_numpy(data):
             array = array.astype(float32)
     if array.dtype in DTYPES if dtype is None else array.dtype == dtype:
-        return constant(array)
+        return array if isinstance(data, np.ndarray) else constant(array)
     if dtype is None or array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: expected {', '.join(map(str, DTYPES))}, got {array.dtype}"
                         + ("; pass dtype=..." if array.dtype.kind in "fiu" else ""))
@@ -41,7 +41,7 @@ def array_from(data, dtype=None):
 
 def _without_tensors(data):
     if isinstance(data, TensorBase):
-        return device.to_device(data.array, "cpu")
+        return device.read(data.array)
     if isinstance(data, (list, tuple)):
         return [_without_tensors(x) for x in data]
     return data

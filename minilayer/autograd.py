@@ -68,6 +68,11 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     inputs = [inputs] if isinstance(inputs, TensorBase) else list(inputs)
     if not inputs or not all(isinstance(x, TensorBase) for x in inputs):
         raise TypeError(f"backward: expected inputs to be a tensor or some tensors, got {inputs}")
+    inputs = list({id(x): x for x in inputs}.values())
+    for x in inputs:
+        if not x.requires_grad:
+            raise RuntimeError("backward: one of inputs does not require a gradient; call .requires_grad_() on it before it is "
+                               "used")
     for x, g in zip(inputs, walk(list(tensors), seeds, keep, bool(create_graph), inputs)):
         if g is not None:
             collect(x, g, False)
@@ -137,11 +142,13 @@ class _Told(Op):
         self.name = function.__name__
         self._function, self._places, self._count = function, places, len(arguments)
         self._others = [None if i in places else x for i, x in enumerate(arguments)]
+        self._given = [arguments[i].detach() for i in places]       # (until forward: a write there is one to the argument)
 
     def forward(self, node, *arrays):
         arguments, needs = list(self._others), [False] * self._count
-        for k, (i, array) in enumerate(zip(self._places, arrays)):
-            arguments[i], needs[i] = wrap(array), node.needs(k)
+        for k, (i, given) in enumerate(zip(self._places, self._given)):
+            arguments[i], needs[i] = given, node.needs(k)
+        del self._given
         self._context = ctx = Context(tuple(needs))
         with no_grad():
             given = self._function.forward(ctx, *arguments)

@@ -32,7 +32,7 @@ from minilayer.autograd import grad
 from minilayer.gradients import Hook
 from minilayer.node import wrap
 from minilayer.ops.boundary import Boundary
-from minilayer.state import no_grad, thread_state
+from minilayer.state import enable_grad, no_grad, thread_state
 from minilayer.tape import Cost, Op, apply
 from minilayer.tensor import Tensor
 
@@ -92,7 +92,7 @@ class World:
     def __init__(self, leaves=()):
         """`leaves` are those that an earlier call met, whose gradients of now, before the function runs, count."""
         self._start = {id(leaf): leaf.grad for leaf in leaves}
-        self._tensors: dict = {}        # id -> (a dict, a name there, tensor whose memory the program may use)
+        self._tensors: dict = {}        # id -> tensor whose memory the program may use
         self._layers: dict = {}
         self._leaves: dict = {}         # id -> (tensor that collects its gradient, its gradient before)
 
@@ -101,14 +101,14 @@ class World:
         for x in inputs:
             if x is not None and id(x) not in self._leaves and x.is_leaf and x.requires_grad:
                 self._leaves[id(x)] = x, self._start.get(id(x), x.grad)
-                self._tensors.setdefault(id(x), ({"": x}, "", x))
-        for layer in thread_state().layers:
+                self._tensors[id(x)] = x
+        for layer in [below for outer in thread_state().layers[:1] if id(outer) not in self._layers
+                      for below in outer.modules()] + thread_state().layers:
             if id(layer) not in self._layers:
                 self._layers[id(layer)] = layer
-                if layer._forward_pre_hooks or layer._forward_hooks or layer._backward_hooks:
+                if (layer._forward_pre_hooks or layer._forward_hooks or layer._backward_hooks
+                        or layer._backward_pre_hooks):
                     runtime.cannot_repeat(f"a hook of the layer {layer.describe()}")
-                for name, value in (*layer._own("parameter"), *layer._own("buffer")):
-                    self._tensors[id(value)] = layer.__dict__, name, value
 
     def met(self) -> list:
         """The tensors that collect their gradients, so far."""
@@ -116,36 +116,45 @@ class World:
 
     def close(self, program):
         """Settle what was seen."""
-        self.conditions = program.holds
-        self.memory = [(place, name, t, t.array, t.requires_grad) for place, name, t in self._tensors.values()]
+        # (taken from the program: what it holds must not lead to gradients in its own memory)
+        self.conditions, self.before, self.after = list(program.holds), list(program.before), list(program.after)
+        program.forget_functions()
         self.hooks = Hook.made
-        self.modes = [(layer, layer.training) for layer in self._layers.values()]
+        # everything that is set on a layer: parameters, buffers, children, modes, settings
+        places = [layer.__dict__ for layer in self._layers.values()]
+        self.sizes = [(place, len(place)) for place in places]
+        self.settings = [(place, name, value) for place in places for name, value in place.items()]
+        self._tensors.update({id(v): v for _, _, v in self.settings if isinstance(v, Tensor)})
+        self.memory = [(t, t.array, t.requires_grad) for t in self._tensors.values()]
         self.leaves = self.met()
-        self.gradients = []             # (leaf, what its gradient has to be before: itself for "any", and is afterwards)
+        self.gradients = []             # (leaf, the array its gradient has to be before: itself for "any"; and it afterwards)
         for leaf, before in self._leaves.values():
             if before is not None and program.reads(before.array):
-                self.gradients.append((leaf, before, leaf.grad))
+                self.gradients.append((leaf, before.array, leaf.grad))
             elif leaf.grad is not before:                       # (forgotten meanwhile, if there was one)
                 self.gradients.append((leaf, None if before is None else leaf, leaf.grad))
         del self._tensors, self._layers, self._leaves
 
     def holds(self) -> bool:
         """Is all as it was?"""
-        for place, name, tensor, array, requires_grad in self.memory:
-            if tensor.array is not array or place.get(name) is not tensor or tensor.requires_grad is not requires_grad:
+        for place, size in self.sizes:
+            if len(place) != size:
                 return False
-        for layer, training in self.modes:
-            if layer.training is not training:
+        for place, name, value in self.settings:
+            if place.get(name) is not value:
+                return False
+        for tensor, array, requires_grad in self.memory:
+            if tensor.array is not array or tensor.requires_grad is not requires_grad:
                 return False
         for leaf, before, _ in self.gradients:
-            if before is not leaf and leaf.grad is not before:
+            if before is not leaf and (None if leaf.grad is None else leaf.grad.array) is not before:
                 return False
         return self.hooks == Hook.made and all([holds() for holds in self.conditions])
 
     def set_gradients(self):
         """Leave the gradients that the program has computed where backward would."""
         for leaf, _, after in self.gradients:
-            leaf.grad = after
+            leaf.grad = None if after is None else wrap(after.array)
 
 
 # ---- programs ----
@@ -162,12 +171,15 @@ class Captured:
         self.world = World(leaves)
         self.crossed = False            # did the function walk back beyond its arguments?
         # (copies that know where they came from: what the function returns while it is written has its way back too)
-        self.inputs = [apply(Boundary(self._cross), t)[0] if t.requires_grad else wrap(device.copy(t.array)) for t in tensors]
+        with enable_grad():
+            self.inputs = [apply(Boundary(self._cross), t)[0] if t.requires_grad else wrap(device.copy(t.array))
+                           for t in tensors]
         self.given = [i for i, t in enumerate(self.inputs) if t.requires_grad]
         self.open: list = []            # places of the results that require a gradient
         self.cotangents: list = []      # arrays for their gradients, and those of arguments and leaves
         self.gradients: list = []
         self.turn = 0                   # counts the runs forward
+        self.lock = threading.Lock()    # one run at a time, there or back
         self.obstacle = None
 
     def write(self, function, structure, tensors):
@@ -176,22 +188,26 @@ class Captured:
         results: list = []
         before = [t.version_counter().count for t in self.inputs]
         state = thread_state()
-        state.observer = self.world.observe
         self.program.begin()
+        state.observer = self.world.observe
         try:
             for t in self.inputs:
                 runtime.constant(t.array)
             value = function(*args, **kwargs)
             state.observer = None
             self.structure = _flatten(value, results)
+            self.results = [device.copy(t.array) for t in results]      # (its own: the function may keep what it returns)
             self.world.close(self.program)
             self.split = len(self.program)
-            self.results = [t.array for t in results]
-            if not (self.world.gradients or self.crossed):
+            if not (self.crossed or any([after is not None for _, _, after in self.world.gradients])):
                 self.open = [i for i, t in enumerate(results) if t.requires_grad]
                 self._write_backward([results[i] for i in self.open])
             self.obstacle = self.program.obstacle
             for held, n, t in zip(self.inputs, before, tensors, strict=True):
+                if held.requires_grad is not t.requires_grad:
+                    self.obstacle = "an argument whose requires_grad it changes"
+                    t.requires_grad_(held.requires_grad)
+                    t.grad = held.grad
                 if held.version_counter().count != n:
                     self.obstacle = "an argument that it writes to; let it return what is to be written"
                     with no_grad():
@@ -233,15 +249,16 @@ class Captured:
             self.gradients = [None if g is None else g.array for g in found]
 
     def __call__(self, tensors):
-        for held, t in zip(self.inputs, tensors, strict=True):
-            indexing.on(t.array).copy(t.array, held.array)
-        for prepare in self.program.before:
-            prepare()
-        self.program.run(0, self.split)
-        for settle in self.program.after:
-            settle()
-        self.world.set_gradients()
-        return self.value(tensors)
+        with self.lock:
+            for held, t in zip(self.inputs, tensors, strict=True):
+                indexing.on(t.array).copy(t.array, held.array)
+            for prepare in self.world.before:
+                prepare()
+            self.program.run(0, self.split)
+            for settle in self.world.after:
+                settle()
+            self.world.set_gradients()
+            return self.value(tensors)
 
     def value(self, tensors):
         """What the function returns, in memory of its own."""
@@ -269,14 +286,19 @@ class CapturedCall(Op):
 
     def backward(self, node, *gradients):
         captured = self._captured
+        runtime.cannot_repeat("the way back of another compiled function")
+        with captured.lock:
+            return self._back(captured, gradients)
+
+    def _back(self, captured, gradients):
         if captured.turn != self._turn:
             raise RuntimeError("compiled: its memory holds a later call's values by now; call backward() before the next "
                                "call, or compile the whole step")
         for held, dy in zip(captured.cotangents, gradients, strict=True):
             if dy is None:
-                indexing.on(held).fill(held, value=0)
-            else:
-                indexing.on(held).copy(dy, held)
+                raise RuntimeError("compiled: no gradient came back to one of its results; let it return those alone that the "
+                                   "loss is made of (the others by .detach()), or compile the whole step")
+            indexing.on(held).copy(dy, held)
         captured.program.run(captured.split)
         return tuple([None if x is None else device.copy(x) for x in captured.gradients])
 
@@ -294,6 +316,7 @@ class Compiled:
         self.obstacle = None            # why it runs as it stands
         self._programs: list = []       # (key, Captured, or after a first call the leaves it met), the last used last
         self._lock = threading.Lock()
+        self._writings = 0              # in a row, without a run in between
 
     def __call__(self, *args, **kwargs):
         state = thread_state()
@@ -326,6 +349,7 @@ class Compiled:
                     if entry is not self._programs[-1]:
                         self._programs.remove(entry)
                         self._programs.append(entry)
+                    self._writings = 0
                     return entry[1](tensors)
                 elif leaves is None:
                     leaves = entry[1].world.leaves
@@ -352,6 +376,10 @@ class Compiled:
                           "would always read the same one; hand it in and out, or write into one that is there")
             return value
         self._keep((key, captured))
+        self._writings += 1
+        if self._writings > MOST:
+            self._give_up(f"{self._writings} writings in a row: what it depends on (shapes, modes, options, gradients) changes "
+                          "from call to call")
         return value
 
     def _first_call(self, key, args, kwargs):
@@ -408,6 +436,8 @@ def compile(function=None, *, fullgraph=False):
                step, with backward() and the optimizer's step inside; its results come back detached. A layer, or a
                function that leaves backward() to its caller, returns tensors with a gradient: backward() must come
                before the next call.
+               Python numbers and arrays that it takes from elsewhere than its arguments, layers and optimizers keep the
+               values of the second call; give what changes as a tensor. A `.grad` is overwritten by the next run.
     fullgraph  raise where the function cannot be run from a program, instead of warning and calling it as it stands
 
     >>> @minilayer.compile

@@ -54,13 +54,13 @@ class Generator:
         self._begin(_fresh_seed() if seed is None else _checked_seed("Generator", seed), 0)
 
     def _begin(self, seed, offset):
+        runtime.cannot_repeat("a random stream that is made, seeded or set in it (manual_seed, set_rng_state, Generator)")
         self._seed, self._offset = seed, offset
         self._start = np.array([seed, 0], np.uint64).view(np.int64)
 
     def manual_seed(self, seed) -> "Generator":
         """Begin the stream of `seed`; returns the generator."""
         seed = _checked_seed("manual_seed", seed)
-        runtime.cannot_repeat("a call of manual_seed()")
         with self._lock:
             self._begin(seed, 0)
         return self
@@ -99,7 +99,8 @@ class Generator:
         position[1] = offset if offset < 2**63 else offset - 2**64
         if runtime.recording() is not None:             # (every run of the program draws anew)
             runtime.constant(position)
-            runtime.each_run(before=lambda: np.copyto(position, self.take(n_blocks)))
+            own = self is getattr(_local, "generator", None)        # (then it is that of the thread which calls)
+            runtime.each_run(before=lambda: np.copyto(position, (default_generator() if own else self).take(n_blocks)))
         return position
 
     def __reduce__(self):

@@ -47,7 +47,7 @@ def pytest_sessionstart(session):
     stale = sorted(stale_modules())
     if stale and os.environ.get("MINILAYER_STALE") != "1":
         pytest.exit(f"these builds are older than their source: {', '.join(stale)}; run ./dev build "
-                    "(or set MINILAYER_STALE=1 while somebody else is editing them)", returncode=3)
+                    "(or set MINILAYER_STALE=1 to run them all the same)", returncode=3)
     asked = os.environ.get("MINILAYER_BACKEND", "compiled")
     if dispatch.current_backend() != asked:
         pytest.exit(f"MINILAYER_BACKEND={asked}, but {dispatch.current_backend()} runs", returncode=3)

@@ -259,6 +259,8 @@ ERRORS += [
     ErrorCase("vdot: two lengths", lambda: F.vdot(ml.ones(3), ml.ones(2)), ValueError, "expected"),
     ErrorCase("div_: an unknown rounding", lambda: ml.ones(2).div_(2, rounding_mode="up"), ValueError, "div_: expected rounding_mode"),
     ErrorCase("backward: no inputs", lambda: ml.ones(1, requires_grad=True).sum().backward(inputs=[]), TypeError, "backward: expected inputs"),
+    ErrorCase("backward: an input without a gradient", lambda: ml.ones(1, requires_grad=True).sum().backward(inputs=[ml.ones(1)]),
+              RuntimeError, "backward: one of inputs does not require a gradient"),
     ErrorCase("backward: a list among inputs", lambda: ml.ones(1, requires_grad=True).sum().backward(inputs=[[1.0]]), TypeError, "backward: expected inputs"),
     ErrorCase("repeat_interleave: a matrix of numbers", lambda: shape.repeat_interleave(ml.ones(2, 2).long()), ValueError, "repeats of one dimension"),
     ErrorCase("roll: two for one", lambda: shape.roll(CUBE, 1, (0, 1)), ValueError, "roll: expected as many shifts as dims"),

@@ -198,6 +198,20 @@ def test_state_round_trip(cls, options, tmp_path):
     assert [p.tolist() for p in halfway] == [p.tolist() for p in params]
 
 
+def test_load_state_dict_keeps_what_schedules_wrote():
+    """OneCycleLR goes on from what it left in the groups."""
+    w = ml.zeros(2).requires_grad_()
+    first = ml.optim.SGD([w], lr=0.1, momentum=0.9)
+    schedule = ml.optim.lr_scheduler.OneCycleLR(first, 1.0, total_steps=10)
+    for _ in range(3):
+        first.step()
+        schedule.step()
+    second = ml.optim.SGD([w], lr=0.1, momentum=0.9)
+    second.load_state_dict(first.state_dict())
+    resumed = ml.optim.lr_scheduler.OneCycleLR(second, 1.0, total_steps=10, last_epoch=schedule.last_epoch - 1)
+    assert resumed.get_last_lr() == schedule.get_last_lr()
+
+
 def test_state_dict_has_pytorch_s_layout():
     p = param([1.0, 2.0], [0.1, 0.2])
     optimizer = Adam([p])

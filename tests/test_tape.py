@@ -179,6 +179,30 @@ def test_rules_that_return_a_wrong_shape_are_named():
         tape.apply(Wider(), leaf(1.0, 2.0)).sum().backward()
 
 
+def test_an_input_named_twice_collects_its_gradient_once():
+    x = leaf(1.0, 2.0)
+    (x * 3).sum().backward(inputs=[x, x])
+    assert x.grad.tolist() == [3.0, 3.0]
+
+
+def test_a_function_that_writes_to_its_argument_is_noticed():
+    """PyTorch's Function: forward sees the argument's memory, and a write there moves its version."""
+    class Moved(ml.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            x.add_(1)
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, dy):
+            return dy
+    b = leaf(1.0, 2.0) * 1
+    c = b * b
+    y = Moved.apply(b)
+    with pytest.raises(RuntimeError, match="mul"):
+        (c.sum() + y.sum()).backward()
+
+
 def test_backward_adds_to_grad():
     x = leaf(1.0, 2.0)
     for _ in range(3):

@@ -4,7 +4,7 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t
 
 from minilayer._ext.runtime cimport (ML_BAD_INDEX, ML_BOOL, ML_F32, ML_F64, ML_I32, ML_I64, ML_MAX_DIMS, ML_OK,
-                                     describe, enter, fail, launch, ml_array, ml_kernel, ml_runtime, runtime)
+                                     cannot_repeat, describe, enter, fail, launch, ml_array, ml_kernel, ml_runtime, runtime)
 
 import numpy as np
 
@@ -123,6 +123,7 @@ def count_nonzero(mask) -> int:
     cdef ml_array a[1]
     cdef ml_count_settings s
     cdef int64_t count = 0
+    cannot_repeat("a mask, or nonzero(): how many elements that finds depends on values")
     s.count = &count
     describe(mask, &a[0], 0, "count_nonzero")
     launch("count_nonzero", K.count_nonzero, a, &s, sizeof(s), a[0].size)

@@ -108,12 +108,15 @@ cdef inline int enter(str kernel, ml_kernel entry, const ml_array *arrays, const
                       int64_t work) except -1:
     """Run a C entry and return its status. `work` is about the number of elements touched: the GIL is let go where that
     is worth the 0.1 us it costs, so that other Python threads go on during long kernels."""
-    if runtime().recording:
-        note_kernel(kernel, entry, arrays, settings, settings_bytes)
+    cdef int status
     if work > 8192:
         with nogil:
-            return entry(arrays, settings)
-    return entry(arrays, settings)
+            status = entry(arrays, settings)
+    else:
+        status = entry(arrays, settings)
+    if status == ML_OK and runtime().recording:
+        note_kernel(kernel, entry, arrays, settings, settings_bytes)
+    return status
 
 
 cdef inline int launch(str kernel, ml_kernel entry, const ml_array *arrays, const void *settings, size_t settings_bytes,

@@ -419,6 +419,7 @@ watching.version = 1
 watching.allocator = PyDataMemAllocator(NULL, _malloc, _calloc, _realloc, _free)
 
 
+@cython.no_gc_clear
 cdef class Program:
     """The kernels that a thread ran between `begin` and `end`, with their arrays and settings: `run` runs them again
     without Python in between, on the same memory.
@@ -592,6 +593,10 @@ cdef class Program:
         if status != ML_OK:
             fail(status, self.names[i])
 
+    def made(self, object array) -> bool:
+        """Is this array's memory the program's own?"""
+        return self.owns(_root(array))
+
     def reads(self, object array) -> bool:
         """Does a kernel of the program take this array, which came from outside?"""
         return id(_root(array)) in self.outside
@@ -612,23 +617,36 @@ cdef class Program:
         cdef list memory = [(address, PyBytes_FromStringAndSize(<const char *> <size_t> address, size))
                             for address, size in self.blocks if address not in apart]
         cdef list outside = [pair for pair in self.outside.values() if pair[0].flags.writeable]
-        for address, size in self.blocks:
-            memset(<void *> <size_t> address, 0xff, size)
-        for array in results:               # (if NumPy has made one: no kernel will write it)
-            if not self.reads(array):
-                array[...] = np.frombuffer(array.itemsize * b"\xff", array.dtype)[0]
         for array, other in outside:
             _swap(array, other)             # the values before; `other` are those after the first run
-        self.outside = {key: (array, None) for key, (array, _) in self.outside.items()}
+        same = True
         try:
-            self.run()
-            same = all([_same(array, other) for array, other in [*zip(results, first), *outside]])
+            for fill in (0xff, 0):     # (either may be what NumPy has left)
+                if not same:
+                    break
+                for address, size in self.blocks:
+                    memset(<void *> <size_t> address, fill, size)
+                for array in results:       # (if NumPy has made one: no kernel will write it)
+                    if not self.reads(array):
+                        array[...] = np.frombuffer(bytes([fill]) * array.itemsize, array.dtype)[0]
+                starting = [array.copy() for array, _ in outside]
+                self.run()
+                same = all([_same(array, other) for array, other in [*zip(results, first), *outside]])
+                for (array, _), values in zip(outside, starting):
+                    np.copyto(array, values)
+        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError):
+            same = False                    # (a kernel that refused: values of the first run lie in place of others)
         finally:
             for address, saved in memory:
                 memcpy(<void *> <size_t> address, <const char *> saved, len(saved))
             for array, other in [*zip(results, first), *outside]:
                 np.copyto(array, other)
+            self.outside = {key: (array, None) for key, (array, _) in self.outside.items()}
         return same
+
+    def forget_functions(self):
+        """Let go of the functions to call around runs."""
+        self.holds, self.before, self.after = [], [], []
 
     def __len__(self):
         return self.count

@@ -210,7 +210,7 @@ class ConvTranspose2d(_ConvTranspose):
     Starting values: weight and bias from U(-b, b), b = 1/sqrt(O / groups * K * L).
     Arguments: kernel_size, stride, padding, output_padding, dilation are an integer or (height, width); padding cuts rows
         and columns off every side of the output, output_padding adds some at the right and below; `groups` splits the
-        channels into blocks that do not see each other; `rng`. `forward(x, output_size)` takes the size wanted, of the
+        channels into blocks that do not see each other; `rng`. `forward(input, output_size)` takes the size wanted, of the
         sizes that differ in output_padding.
     Paper: Zeiler et al., Deconvolutional networks, 2010.
 

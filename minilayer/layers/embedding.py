@@ -59,7 +59,7 @@ def _matrix(name, embeddings):
 class Embedding(_Table):
     """Turns integers into learned vectors: y[...] = weight[index[...]].
 
-    Shapes: index (*) int64 -> y (*, embedding_dim); weight (num_embeddings, embedding_dim).
+    Shapes: input (*) int64 -> y (*, embedding_dim); weight (num_embeddings, embedding_dim).
     Starting values: weight from N(0, 1); the row `padding_idx` is 0 and gets no gradient.
     Arguments: `max_norm`: rows that are asked for and longer, by their `norm_type`-norm, are shortened to it, in place;
         `scale_grad_by_freq` divides a row's gradient by how often it was asked for; `sparse` must be False: gradients
@@ -96,7 +96,7 @@ class EmbeddingBag(_Table):
     """Sums, means or maxima of learned vectors, a bag of integers at a time: what Embedding and a reduction give, without
     the vectors in between.
 
-    Shapes: index (B, n) int64, bags of n, or (N,) with offsets (B,), the places where bags begin -> y (B, embedding_dim);
+    Shapes: input (B, n) int64, bags of n, or (N,) with offsets (B,), the places where bags begin -> y (B, embedding_dim);
         per_sample_weights, of index's shape: what each vector is multiplied with (mode "sum" only).
     Starting values: weight from N(0, 1); the row `padding_idx` is 0, counts in no bag and gets no gradient.
     Arguments: `mode` "sum", "mean" or "max" (an empty bag gives 0); `include_last_offset`: offsets has one more, the end of

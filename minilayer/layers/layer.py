@@ -126,8 +126,6 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__}: a Layer defines forward(self, ...)")
 
     def __call__(self, *inputs, **kwargs):
-        if kwargs and "input" in kwargs and type(self).forward.__module__.startswith("minilayer."):
-            inputs = (kwargs.pop("input"), *inputs)     # PyTorch's name for what our own layers call x
         layers = thread_state().layers
         layers.append(self)
         try:

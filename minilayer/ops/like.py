@@ -8,7 +8,7 @@ from math import prod as _size
 import numpy as np
 
 from minilayer import random
-from minilayer.device import device_of, empty, expect_room, named_sizes, shape_from, to_device
+from minilayer.device import device_of, empty, expect_room, named_sizes, read, shape_from, to_device
 from minilayer.dtypes import as_dtype
 from minilayer.node import TensorBase, wrap
 from minilayer.tape import expect_tensor
@@ -113,7 +113,7 @@ def random_(x, from_=None, to=None, *, generator=None, rng=None):
 
 def bernoulli_(x, p=0.5, *, generator=None, rng=None):
     """1 with probability p (a number, or a tensor that broadcasts), else 0, into x."""
-    p = to_device(p.array, "cpu") if isinstance(p, TensorBase) else p
+    p = read(p.array) if isinstance(p, TensorBase) else p
     return _drawn("bernoulli_", x, random.bernoulli(x.array.shape, p, np.float32, generator or rng))
 
 

@@ -73,6 +73,9 @@ def whole(who, name, value, least=1) -> int:
     return int(value)
 
 
+IMPLEMENTATION = ("foreach", "fused", "capturable", "differentiable")     # PyTorch's switches between its own loops
+
+
 def check_implementation(who, differentiable, foreach=None, fused=None):
     """PyTorch's switches between its implementations. There is one here: it is fused over all parameters, and reads
     what changes from arrays, so that it can be captured. It cannot be differentiated through."""

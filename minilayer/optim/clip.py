@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 
+from minilayer._ext.runtime import recording
 from minilayer.creation import tensor
-from minilayer.device import device_of, is_contiguous, to_device, zeros
+from minilayer.device import device_of, is_contiguous, read, to_device, zeros
 from minilayer.ops.reduce import norm
 from minilayer.optim.checks import check_number
 from minilayer.optim.optimizer import kernels
+from minilayer.optim.repeat import hold_gradients
 from minilayer.promotion import real
 from minilayer.state import no_grad
 from minilayer.tensor import Tensor
@@ -18,7 +20,10 @@ from minilayer.tensor import Tensor
 
 def _gradients(who, parameters) -> list:
     """The gradients of a tensor, or of an iterable of tensors, that have one."""
-    return [p.grad for p in _tensors(who, parameters) if p.grad is not None]
+    parameters = _tensors(who, parameters)
+    if recording() is not None:
+        hold_gradients(parameters)
+    return [p.grad for p in parameters if p.grad is not None]
 
 
 def _tensors(who, given) -> list:
@@ -82,7 +87,7 @@ def _total(who, tensors, norm_type, error_if_nonfinite) -> float:
             arrays = [t.array if is_contiguous(t.array) else t.contiguous().array for t in group]
             part = zeros((1,), np.float64, arrays[0])
             kernels.on(arrays[0]).norm_squared(arrays, part)
-            square += float(to_device(part, "cpu")[0])
+            square += float(read(part)[0])
         total = math.sqrt(square)
     else:
         parts = [norm(t.detach().double(), norm_type).item() for t in tensors if t.numel()]

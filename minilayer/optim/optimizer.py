@@ -10,7 +10,7 @@ import numpy as np
 from minilayer._ext.dispatch import family
 from minilayer._ext.runtime import recording
 from minilayer.device import contiguous, device_of, is_contiguous, to_device, zeros
-from minilayer.optim.checks import LISTS, check_number, check_pair, check_parameters, plain_options
+from minilayer.optim.checks import IMPLEMENTATION, LISTS, check_number, check_pair, check_parameters, plain_options
 from minilayer.optim.hooks import StepHooks
 from minilayer.optim.repeat import repeat_with
 from minilayer.state import enable_grad
@@ -252,7 +252,7 @@ class Optimizer(StepHooks):
         if [len(g["params"]) for g in loaded] != [len(g["params"]) for g in old]:
             raise ValueError(f"{name}: expected groups of {[len(g['params']) for g in old]} parameters, "
                              f"got {[len(g['params']) for g in loaded]}; was it saved for another model?")
-        groups = [{**g, **{k: v for k, v in new.items() if k in g or k == "initial_lr"}, "params": g["params"]}
+        groups = [{**g, **{k: v for k, v in new.items() if k not in IMPLEMENTATION}, "params": g["params"]}
                   for g, new in zip(old, loaded, strict=True)]
         for group in groups:
             plain_options(name, group)
