@@ -8,6 +8,7 @@ import math
 from math import prod as _size
 
 import cython
+import numpy as np
 
 from minilayer._ext.dispatch import Family, family
 from minilayer.device import contiguous, copy, device_of, empty, empty_like, full, normalize_axis, to_device
@@ -135,8 +136,23 @@ class Elu(Activation):
     def backward_graph(self, node: Node, dy):
         (x,) = node.saved_tensors
         right = cast_tensor(x.detach() > 0, dy.array.dtype)
-        slope = (x * self.input_scale).clamp(max=0.0).exp() * (self.scale * self.alpha * self.input_scale)
+        alpha, c = self._backward_settings["alpha"], self._backward_settings["input_scale"]
+        slope = (x * c).clamp(max=0.0).exp() * (self.scale * alpha * c)
         return dy * (right * self.scale + (1.0 - right) * slope)
+
+
+class Celu(Elu):
+    """y = x where x > 0, else alpha (e^(x / alpha) - 1);  dx = dy, else e^(x / alpha) dy
+
+    As in PyTorch, one alpha of dx is rounded to float32: dx = alpha c e^(c x) dy with c = 1 / float32(alpha), and of celu
+    in place, which has y alone, dx = c (y + alpha) dy.
+    """
+
+    def __init__(self, alpha, inplace):
+        super().__init__(alpha=alpha, scale=1.0, input_scale=1.0 / alpha)
+        single = float(np.float32(alpha))
+        c = 1.0 / single if single else math.inf
+        self._backward_settings = {**self._settings, **({"alpha": alpha * alpha * c} if inplace else {"input_scale": c})}
 
 
 class Silu(Activation):
@@ -411,7 +427,7 @@ def celu(input, alpha=1.0, inplace=False):
     alpha = real("celu", "alpha", alpha)
     if alpha == 0:
         raise ValueError("celu: expected an alpha other than 0, by which x is divided")
-    return _run("celu", Elu(alpha=alpha, scale=1.0, input_scale=1.0 / alpha), input, inplace)
+    return _run("celu", Celu(alpha, inplace), input, inplace)
 
 
 def celu_(input, alpha=1.0):

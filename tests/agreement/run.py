@@ -247,6 +247,9 @@ def main():
         failures += [f"{name}: no row" for name in sorted(layers_of(torch)) if name not in named | HOLDERS and hasattr(ours.nn, name)]
     for text in failures[:options.fail]:
         print("FAIL", text[:600])
+    tried = [line[1] for line in lines]
+    print(f"{sum(map(is_layer, tried))} layer classes, {sum(not is_layer(row) for row in tried)} functions, optimizers and schedules; "
+          f"{sum(len(row.options) for row in tried)} options at {sum(len(v) for row in tried for v in row.options.values())} values")
     print(f"{total[0]} rows, {total[1]} cases ({total[2]} refused by both), {len(failures)} failures, "
           f"{time.perf_counter() - begin:.0f} s")
     if not options.families and not options.only and not failures:

@@ -106,7 +106,7 @@ def generator():
 OPS = [
     row("relu6", F.relu6, "Hardtanh"), row("hardtanh", lambda x: F.hardtanh(x, -2.0, 0.5), "Hardtanh"),
     row("leaky_relu", lambda x: (F.leaky_relu(x), F.leaky_relu(x, -0.5)), "LeakyRelu"),
-    row("elu", lambda x: (F.elu(x), F.elu(x, 0.7)), "Elu"), row("celu", lambda x: (F.celu(x), F.celu(x, 0.7)), "Elu"),
+    row("elu", lambda x: (F.elu(x), F.elu(x, 0.7)), "Elu"), row("celu", lambda x: (F.celu(x), F.celu(x, 0.7)), "Celu"),
     row("selu", F.selu, "Elu"), row("silu", F.silu, "Silu"), row("mish", F.mish, "Mish"),
     row("logsigmoid", F.logsigmoid, "LogSigmoid"), row("tanhshrink", F.tanhshrink, "Tanhshrink"),
     row("softplus", lambda x: (F.softplus(x), F.softplus(x, 2.0, 1.0)), "Softplus"),
@@ -128,7 +128,7 @@ OPS = [
     *[OpCase(f"{name} in place", lambda x, f=f: f(x * 1.0), each_shape(off_bends), op=f"activation.{op}", second=True)
       for name, f, op in [
           ("relu6", lambda x: F.relu6(x, True), "Hardtanh"), ("hardtanh", F.hardtanh_, "Hardtanh"),
-          ("leaky_relu", F.leaky_relu_, "LeakyRelu"), ("elu", F.elu_, "Elu"), ("celu", F.celu_, "Elu"),
+          ("leaky_relu", F.leaky_relu_, "LeakyRelu"), ("elu", F.elu_, "Elu"), ("celu", F.celu_, "Celu"),
           ("selu", F.selu_, "Elu"), ("silu", lambda x: F.silu(x, True), "Silu"), ("mish", lambda x: F.mish(x, True), "Mish"),
           ("hardsigmoid", lambda x: F.hardsigmoid(x, True), "Hardsigmoid"),
           ("hardswish", lambda x: F.hardswish(x, True), "Hardswish"),
