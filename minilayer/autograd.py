@@ -8,6 +8,20 @@ from minilayer.tape import Op, apply, elementwise_cost, seed, walk
 __all__ = ["Function", "backward", "enable_grad", "grad", "no_grad", "set_grad_enabled"]
 
 
+def _seeded(who, what, named, tensors, gradients, create_graph):
+    """The tensors a walk starts from, one or several, as a tuple, and the gradients it starts with; `who` asks, and calls them
+    `what` and `named`."""
+    tensors = (tensors,) if isinstance(tensors, TensorBase) else tuple(tensors)
+    if gradients is None or isinstance(gradients, TensorBase):
+        gradients = (gradients,) * len(tensors) if gradients is None else (gradients,)
+    if len(gradients) != len(tensors):
+        raise ValueError(f"{who}: expected one of {named} for each of the {len(tensors)} {what}, got {len(gradients)}")
+    for x in tensors:
+        if not isinstance(x, TensorBase):
+            raise TypeError(f"{who}: expected {'' if what == 'tensors' else what + ' to be '}tensors, got {type(x).__name__}")
+    return tensors, [seed(t, g, create_graph, who) for t, g in zip(tensors, gradients)]
+
+
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=False):
     """The gradients of `outputs` with respect to any tensors they depend on, leaves or not; no .grad is touched.
 
@@ -18,18 +32,11 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     >>> x = minilayer.tensor(3.0, requires_grad=True)
     >>> (dx,) = minilayer.grad(x * x, x)
     """
-    outputs = (outputs,) if isinstance(outputs, TensorBase) else tuple(outputs)
     inputs = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
-    if grad_outputs is None or isinstance(grad_outputs, TensorBase):
-        grad_outputs = (grad_outputs,) * len(outputs) if grad_outputs is None else (grad_outputs,)
-    if len(grad_outputs) != len(outputs):
-        raise ValueError(f"grad: expected one of grad_outputs for each of the {len(outputs)} outputs, "
-                         f"got {len(grad_outputs)}")
-    for name, group in (("outputs", outputs), ("inputs", inputs)):
-        for x in group:
-            if not isinstance(x, TensorBase):
-                raise TypeError(f"grad: expected {name} to be tensors, got {type(x).__name__}")
-    seeds = [seed(t, g, create_graph, "grad") for t, g in zip(outputs, grad_outputs)]
+    for x in inputs:
+        if not isinstance(x, TensorBase):
+            raise TypeError(f"grad: expected inputs to be tensors, got {type(x).__name__}")
+    outputs, seeds = _seeded("grad", "outputs", "grad_outputs", outputs, grad_outputs, create_graph)
     keep = bool(create_graph if retain_graph is None else retain_graph)
     found = walk(list(outputs), seeds, keep, bool(create_graph), list(inputs))
     for i, g in enumerate(found):
@@ -51,16 +58,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
     """Add the gradients of all of `tensors`, weighted by `grad_tensors`, to the `.grad` of every leaf they depend on, or
     only of `inputs`."""
-    tensors = (tensors,) if isinstance(tensors, TensorBase) else tuple(tensors)
-    if grad_tensors is None or isinstance(grad_tensors, TensorBase):
-        grad_tensors = (grad_tensors,) * len(tensors) if grad_tensors is None else (grad_tensors,)
-    if len(grad_tensors) != len(tensors):
-        raise ValueError(f"backward: expected one of grad_tensors for each of the {len(tensors)} tensors, "
-                         f"got {len(grad_tensors)}")
-    for x in tensors:
-        if not isinstance(x, TensorBase):
-            raise TypeError(f"backward: expected tensors, got {type(x).__name__}")
-    seeds = [seed(t, g, create_graph, "backward") for t, g in zip(tensors, grad_tensors)]
+    tensors, seeds = _seeded("backward", "tensors", "grad_tensors", tensors, grad_tensors, create_graph)
     keep = bool(create_graph if retain_graph is None else retain_graph)
     if inputs is None:
         walk(list(tensors), seeds, keep, bool(create_graph))
