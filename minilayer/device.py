@@ -10,6 +10,7 @@ The third argument of `empty`, `zeros` and `full` is an array already on the wan
 Called, this module is PyTorch's `torch.device`: `minilayer.device("cpu")` is a `Device`.
 """
 import sys
+from math import prod as size_of
 from types import ModuleType
 
 import cython
@@ -136,6 +137,17 @@ def empty_broadcast(name, a, b, dtype=None):
     if type(a) is ndarray:
         return runtime.empty_broadcast(name, a, b, dtype)
     return empty(broadcast_shapes(name, a.shape, b.shape), dtype or a.dtype, a)
+
+
+def empty_result(name, shape, x, remedy="ask for a smaller size"):
+    """Unset values of x's dtype, in a shape that the settings of an operation led to and no memory may hold; `name` and
+    `remedy` are for that error."""
+    try:
+        if size_of(shape) <= 2**40:
+            return empty(shape, x.dtype, x)
+    except MemoryError:
+        pass
+    raise MemoryError(f"{name}: no memory for a result of shape {shape} and {x.dtype}; {remedy}")
 
 
 def full(shape, value, dtype, like):

@@ -2,24 +2,14 @@
 from math import prod as _count
 
 from minilayer._ext.dispatch import family
-from minilayer.device import contiguous, empty
+from minilayer.device import contiguous, empty, empty_result
 from minilayer.tape import Cost, Op, apply, elementwise_cost, expect_tensor
 
 indexing = family("indexing")
 padding = family("padding")
 
+FEWER = "add fewer elements"
 _LIMIT = 2**31                  # of every amount
-_ELEMENTS = 2**40               # of a result
-
-
-def _result(shape, x):
-    """An unset result."""
-    try:
-        if _count(shape) <= _ELEMENTS:
-            return empty(shape, x.dtype, x)
-    except MemoryError:
-        pass
-    raise MemoryError(f"pad: no memory for a result of shape {shape} and {x.dtype}; add fewer elements")
 
 
 class Pad(Op):
@@ -33,7 +23,7 @@ class Pad(Op):
 
     def forward(self, node, x):
         self._inner = tuple([slice(b, b + n) for b, n in zip(self.before, x.shape, strict=True)])
-        y = _result(tuple([b + n + a for b, n, a in zip(self.before, x.shape, self.after, strict=True)]), x)
+        y = empty_result("pad", tuple([b + n + a for b, n, a in zip(self.before, x.shape, self.after, strict=True)]), x, FEWER)
         indexing.on(y).fill(y, value=self.value)
         indexing.on(y).copy(x, y[(*self._inner, Ellipsis)])
         return y
@@ -67,7 +57,7 @@ class EdgePad(Op):
         self._before = x.shape
         n, x = len(self.before), contiguous(x)
         sizes = [b + size + a for b, size, a in zip(self.before, x.shape[-n:], self.after)]
-        y = _result((*x.shape[:-n], *sizes), x)
+        y = empty_result("pad", (*x.shape[:-n], *sizes), x, FEWER)
         padding.on(x).pad(self.volume(x), self.volume(y), before=(0,) * (3 - n) + self.before, mode=self.mode)
         return y
 

@@ -9,7 +9,7 @@ from math import prod as _product
 
 from minilayer import random
 from minilayer._ext.dispatch import family
-from minilayer.device import contiguous, device_of, empty, to_device, zeros
+from minilayer.device import contiguous, device_of, empty, empty_result, to_device, zeros
 from minilayer.dtypes import int64
 from minilayer.node import wrap
 from minilayer.tape import Cost, Op, apply, expect_tensor
@@ -18,7 +18,6 @@ kernels = family("pool")
 indexing = family("indexing")
 
 _LIMIT = 2**31                  # of every size and setting: the kernels multiply pairs of them in 64 bits
-_ELEMENTS = 2**40               # of a result
 _PADDING = 2**20                # more than this only for larger inputs: kernels write padding out
 
 _SIZES = {1: "an integer", 2: "an integer or a pair (height, width)", 3: "an integer or three (depth, height, width)"}
@@ -107,16 +106,6 @@ def _fitted(shape, counts, kernel, stride, padding, dilation=None):
     return fitted
 
 
-def _result(name, shape, x):
-    """An unset result; `name` is for the error."""
-    try:
-        if _product(shape) <= _ELEMENTS:
-            return empty(shape, x.dtype, x)
-    except MemoryError:
-        pass
-    raise MemoryError(f"{name}: no memory for a result of shape {shape} and {x.dtype}; ask for a smaller size")
-
-
 class _Pool(Op):
     """What these ops share: n axes, and a name that says so."""
 
@@ -144,7 +133,7 @@ class _Largest(_Pool):
 
     def pool(self, node, x, sizes, run, *more, **settings):
         x = contiguous(x)
-        y = _result(self.name, (*x.shape[:-self.n], *sizes), x)
+        y = empty_result(self.name, (*x.shape[:-self.n], *sizes), x)
         index = empty(y.shape, int64, x) if self.indices or node.recording else None
         run(self.volume(x), *more, self.volume(y), None if index is None else self.volume(index), **settings)
         self._shape = x.shape
@@ -289,7 +278,7 @@ class MaxUnpool(_Spread):
             raise ValueError(f"{self.name}: expected int64 indices of the input's shape {x.shape}, as max_pool{self.n}d "
                              f"gives with return_indices=True, got {index.dtype} of shape {index.shape}")
         x, index = contiguous(x), contiguous(index)
-        y = _result(self.name, (*x.shape[:-self.n], *self.output_size), x)
+        y = empty_result(self.name, (*x.shape[:-self.n], *self.output_size), x)
         try:
             kernels.on(x).max_unpool(self.volume(x), self.volume(index), self.volume(y))
         except IndexError as error:
@@ -375,7 +364,7 @@ class AvgPool(_Pool):
         _check(self.name, x, self.n)
         x = contiguous(x)
         sizes = _counts(self.name, x.shape, self.kernel, self.stride, self.padding, (1,) * self.n, self.ceil_mode)
-        y = _result(self.name, (*x.shape[:-self.n], *sizes), x)
+        y = empty_result(self.name, (*x.shape[:-self.n], *sizes), x)
         self._settings = {**_fitted(x.shape, sizes, self.kernel, self.stride, self.padding),
                           "count_include_pad": self.count_include_pad, "divisor_override": self.divisor_override}
         kernels.on(x).avg_pool(self.volume(x), self.volume(y), **self._settings)
@@ -408,7 +397,7 @@ class AdaptiveAvgPool(_Pool):
     def forward(self, node, x):
         _check(self.name, x, self.n)
         x = contiguous(x)
-        y = _result(self.name, (*x.shape[:-self.n], *_filled(self.output_size, x.shape)), x)
+        y = empty_result(self.name, (*x.shape[:-self.n], *_filled(self.output_size, x.shape)), x)
         kernels.on(x).adaptive_avg_pool(self.volume(x), self.volume(y))
         self._shape = x.shape
         return y

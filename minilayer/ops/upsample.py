@@ -11,7 +11,7 @@ from math import prod as _count
 import numpy as np
 
 from minilayer._ext.dispatch import family
-from minilayer.device import contiguous, device_of, empty, to_device
+from minilayer.device import contiguous, device_of, empty, empty_result, to_device
 from minilayer.tape import Cost, Op, apply, expect_tensor
 
 kernels = family("upsample")
@@ -20,7 +20,6 @@ kernels = family("upsample")
 MODES = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3), "area": (1, 2, 3), "linear": (1,), "bilinear": (2,),
          "trilinear": (3,), "bicubic": (2,), "lanczos": (2,)}
 _LIMIT = 2**31                  # of every size and factor
-_ELEMENTS = 2**40               # of a result
 _CACHED = 2**16                 # elements of an axis whose table is kept
 INTERPOLATING = ("linear", "bilinear", "trilinear", "bicubic", "lanczos")
 
@@ -143,7 +142,7 @@ class Resize(Op):
         self._steps = self.steps(x.shape, shape, x)
         x = contiguous(x)
         for before, after, *tables in self._steps:
-            y = _result("interpolate", after, x)
+            y = empty_result("interpolate", after, x)
             kernels.on(x).resize(x.reshape(before), y, *tables)
             x = y
         return x.reshape(shape)
@@ -191,16 +190,6 @@ class ResizeGradient(Op):
 
 
 # ---- functions ----
-
-def _result(name, shape, x):
-    """An unset result; `name` is for the error."""
-    try:
-        if _count(shape) <= _ELEMENTS:
-            return empty(shape, x.dtype, x)
-    except MemoryError:
-        pass
-    raise MemoryError(f"{name}: no memory for a result of shape {shape} and {x.dtype}; ask for a smaller size")
-
 
 def _several(name, what, value, n, kind, expected):
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
@@ -271,7 +260,7 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
                              f"for shape {array.shape}")
         if recompute_scale_factor or mode == "area":
             scales = None
-    _result("interpolate", (*array.shape[:2], *size), array)        # (before its tables, which are smaller)
+    empty_result("interpolate", (*array.shape[:2], *size), array)        # (before its tables, which are smaller)
     op = Resize(mode, size, scales, bool(align_corners), bool(antialias))
     if all(t[0] is None for t in op.tables(array.shape, array.dtype)):
         return input.clone()
